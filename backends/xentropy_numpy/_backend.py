@@ -1,0 +1,64 @@
+"""How xentropy talks to NumPy: its own namespace, ml_dtypes' half types, quiet infinities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from xentropy._backend import Backend, Rule
+from xentropy._typing import Array, Kind
+
+# The kinds of NumPy's own dtypes; ml_dtypes' types, which isdtype rejects, are known by name.
+_KINDS: dict[str, Kind] = {
+    "f": "real floating",
+    "i": "integral",
+    "u": "integral",
+    "b": "bool",
+    "c": "complex floating",
+}
+_EXTENSIONS: dict[str, Kind] = {"bfloat16": "real floating", "int4": "integral", "uint4": "integral"}
+
+
+class NumPyBackend(Backend):
+    """NumPy arrays and scalars; there is no autograd, gradients come from ``value_and_grad``."""
+
+    def refuses(self, cls: type) -> str | None:
+        """Masked arrays and matrices mean something else by the same operations."""
+        if issubclass(cls, np.ma.MaskedArray):
+            return "fill it, or pass its data with where= or sample_weights="
+        if issubclass(cls, np.matrix):
+            return "pass numpy.asarray of it"
+        return None
+
+    def adopt(self, x: Array) -> Array:
+        """A scalar becomes an array of no dimensions, a subclass its base."""
+        return np.asarray(x)
+
+    def make(self, value: object, like: Array, *, floating: bool) -> Array:
+        """Python numbers and lists as an array."""
+        return np.asarray(value, dtype=self.compute_dtype(like) if floating else None)
+
+    def kind(self, x: Array) -> Kind:
+        """Which kind of numbers an array holds."""
+        return _EXTENSIONS.get(x.dtype.name) or _KINDS.get(x.dtype.kind, "other")
+
+    def inspectable(self, x: Array) -> bool:
+        """NumPy's values always lie in memory."""
+        return True
+
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
+        """The value, a scalar where it has no dimensions, as NumPy's own functions give it."""
+        # The policy says what infinities and NaN give, so NumPy need not warn of them.
+        with np.errstate(all="ignore"):
+            return super().apply(rule, leaves)[()]
+
+    def value_and_grad(
+        self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
+    ) -> tuple[Array, tuple[Any, ...]]:
+        """The value and the gradients by the wanted leaves."""
+        with np.errstate(all="ignore"):
+            value, gradients = super().value_and_grad(rule, leaves, wanted)
+            return value[()], gradients
+
+
+backend = NumPyBackend("numpy", np, np.int64)

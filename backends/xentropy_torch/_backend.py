@@ -1,0 +1,89 @@
+"""How xentropy talks to PyTorch: the namespace, and rules attached to autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat.torch as xp
+import torch
+from xentropy._backend import Backend, Rule
+from xentropy._typing import Array, Kind
+
+
+class _Attached(torch.autograd.Function):
+    """A rule as an autograd function: its leaves in, its value and its residuals out."""
+
+    @staticmethod
+    def forward(rule: Rule, *leaves: Array | None) -> tuple[Array, ...]:
+        value, residuals = rule.forward(xp, leaves)
+        return value, *residuals
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Array, ...]) -> None:
+        rule, *leaves = inputs
+        ctx.rule = rule
+        ctx.present = [leaf is not None for leaf in leaves]
+        # The residuals are constants of the pullback, which visits again for higher orders.
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*(leaf for leaf in leaves if leaf is not None), *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *bars: Array | None) -> tuple[Array | None, ...]:
+        wanted = ctx.needs_input_grad[1:]
+        if bars[0] is None:
+            return (None,) * (1 + len(wanted))
+        saved = list(ctx.saved_tensors)
+        leaves = tuple(saved.pop(0) if present else None for present in ctx.present)
+        return None, *ctx.rule.pullback(
+            xp, leaves, tuple(saved), bars[0], wanted, again=torch.is_grad_enabled()
+        )
+
+
+class TorchBackend(Backend):
+    """PyTorch tensors on any device."""
+
+    def adopt(self, x: Array) -> Array:
+        """Sparse and quantised layouts are refused: the core needs every element."""
+        if x.layout is not torch.strided:
+            raise TypeError(f"a {x.layout} tensor is not supported: pass tensor.to_dense()")
+        return x
+
+    def make(self, value: object, like: Array, *, floating: bool) -> Array:
+        """Python numbers and lists as a tensor on the device of ``like``."""
+        dtype = self.compute_dtype(like) if floating else None
+        return torch.as_tensor(value, dtype=dtype, device=like.device)
+
+    def kind(self, x: Array) -> Kind:
+        """Which kind of numbers a tensor holds."""
+        if x.is_floating_point():
+            return "real floating"
+        if x.is_complex():
+            return "complex floating"
+        return "bool" if x.dtype == torch.bool else "integral"
+
+    def device(self, x: Array) -> object:
+        """The device."""
+        return x.device
+
+    def inspectable(self, x: Array) -> bool:
+        """On the host, and neither compiled, exported nor under a function transform."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling():
+            return False
+        return not torch._C._functorch.is_functorch_wrapped_tensor(x)
+
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
+        """The value, attached to autograd where anything requires a gradient."""
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
+            return _Attached.apply(rule, *leaves)[0]
+        return rule.forward(xp, leaves)[0]
+
+    def value_and_grad(
+        self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
+    ) -> tuple[Array, tuple[Any, ...]]:
+        """The value and the gradients, both detached."""
+        with torch.no_grad():
+            return super().value_and_grad(rule, leaves, wanted)
+
+
+backend = TorchBackend("torch", xp, torch.int64)

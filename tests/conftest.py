@@ -1,0 +1,75 @@
+"""The backends under test: ``--backend NAME``, repeatable; all that are installed by default."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+import pytest
+from harness import FRAMEWORKS, Framework
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        action="append",
+        choices=sorted(FRAMEWORKS),
+        help="run the tests of this backend only; may be given more than once",
+    )
+
+
+def chosen(config: pytest.Config) -> list[str]:
+    """The backends to test; one that is asked for must be installed."""
+    asked = config.getoption("--backend")
+    if asked is None:
+        return [name for name, cls in FRAMEWORKS.items() if cls.installed()]
+    missing = [name for name in asked if not FRAMEWORKS[name].installed()]
+    if missing:
+        raise pytest.UsageError(f"not installed: {', '.join(missing)}")
+    return list(dict.fromkeys(asked))
+
+
+@functools.cache
+def make(name: str) -> Framework:
+    return FRAMEWORKS[name]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = chosen(metafunc.config)
+    only = metafunc.definition.get_closest_marker("backends")
+    if only is not None:
+        names = [name for name in names if name in only.args]
+    if "mode" in metafunc.fixturenames:
+        pairs = [(name, mode) for name in names for mode in FRAMEWORKS[name].modes]
+        metafunc.parametrize(
+            ("framework", "mode"),
+            pairs,
+            indirect=["framework"],
+            ids=["-".join(pair) for pair in pairs],
+        )
+    elif "framework" in metafunc.fixturenames:
+        metafunc.parametrize("framework", names, indirect=True)
+
+
+@pytest.fixture
+def framework(request: pytest.FixtureRequest) -> Framework:
+    """The framework under test, see harness.py."""
+    return make(request.param)
+
+
+@pytest.fixture
+def backend(framework: Framework) -> Framework:
+    """The same by another name, for tests that read better so."""
+    return framework
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked ``needs`` run where those backends are among the chosen."""
+    names = set(chosen(config))
+    for item in items:
+        marker = item.get_closest_marker("needs")
+        if marker is not None and not set(marker.args) <= names:
+            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(marker.args)}"))

@@ -1,0 +1,185 @@
+"""The losses straight from their definitions in float64 NumPy and mpmath, not from the core.
+
+Nothing here is stable or fast: inputs are small, and gradients come from central differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+
+
+def coefficients(
+    targets: np.ndarray,
+    shape: tuple[int, ...],
+    axis: int,
+    *,
+    class_weights: Any = None,
+    sample_weights: Any = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    where: Any = None,
+) -> np.ndarray:
+    """t_ij with the class axis moved to the end, as nested loops over its definition."""
+    classes = shape[axis]
+    rows = tuple(np.delete(shape, axis))
+    mask = np.ones(shape, bool) if where is None else spread(where, shape, axis)
+    mask = np.moveaxis(mask, axis, -1)
+    soft = targets.shape == shape
+    t = np.zeros((*rows, classes))
+    for row in np.ndindex(*rows):
+        if soft:
+            base = np.moveaxis(targets, axis, -1)[row].astype(np.float64)
+            scale = 1.0
+        else:
+            scale = 0.0 if targets[row] == ignore_index else 1.0
+            base = np.zeros(classes)
+            if scale:
+                base[targets[row]] = 1.0
+        if sample_weights is not None:
+            scale *= sample_weights[row]
+        for j in range(classes):
+            share = label_smoothing * base.sum() / mask[row].sum() if mask[row][j] else 0.0
+            weight = 1.0 if class_weights is None else class_weights[j]
+            t[row][j] = scale * weight * ((1 - label_smoothing) * base[j] + share)
+    return t
+
+
+def spread(where: Any, shape: tuple[int, ...], axis: int) -> np.ndarray:
+    where = np.asarray(where)
+    if where.ndim == 1 and len(shape) > 1:
+        where = where.reshape([-1 if i == axis % len(shape) else 1 for i in range(len(shape))])
+    return np.broadcast_to(where, shape)
+
+
+def cross_entropy(
+    x: np.ndarray,
+    targets: np.ndarray,
+    *,
+    axis: int = -1,
+    source: str = "logits",
+    where: Any = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
+    reduction: str = "mean",
+    normalizer: Any = "weights",
+    sample_weights: Any = None,
+    ignore_index: int | None = None,
+    **options: Any,
+) -> Any:
+    """The loss over classes by its definition: -sum of t log p, over every class."""
+    shape = x.shape
+    scale = np.ones(tuple(np.delete(shape, axis)))
+    if sample_weights is not None:
+        scale = scale * sample_weights
+    if ignore_index is not None and targets.shape != shape:
+        scale = np.where(targets == ignore_index, 0.0, scale)
+    t = coefficients(
+        targets,
+        shape,
+        axis,
+        where=where,
+        sample_weights=sample_weights,
+        ignore_index=ignore_index,
+        **options,
+    )
+    log_p, lse = log_probabilities(x, axis, source, where, temperature, softcap)
+    rows = -np.sum(np.where(t == 0, 0.0, t * np.where(t == 0, 0.0, log_p)), axis=-1)
+    if z_loss:
+        rows = rows + z_loss * scale * lse**2
+    counts = {"weights": t.sum(), "valid": (scale != 0).sum(), "batch": scale.size}
+    return reduced(rows, reduction, counts, normalizer)
+
+
+def log_probabilities(
+    x: np.ndarray, axis: int, source: str, where: Any, temperature: float, softcap: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """log p with the class axis last, and the logsumexp of the rows."""
+    z = np.moveaxis(np.asarray(x, np.float64), axis, -1)
+    if source == "probabilities":
+        return np.log(z), np.zeros(z.shape[:-1])
+    if source == "log_probabilities":
+        return z, np.zeros(z.shape[:-1])
+    if softcap is not None:
+        z = softcap * np.tanh(z / softcap)
+    if where is not None:
+        z = np.where(np.moveaxis(spread(where, x.shape, axis), axis, -1), z, -np.inf)
+    z = z / temperature
+    lse = np.log(np.sum(np.exp(z), axis=-1))
+    return z - lse[..., None], lse
+
+
+def reduced(rows: np.ndarray, reduction: str, counts: dict[str, Any], normalizer: Any) -> Any:
+    if reduction == "none":
+        return rows
+    if reduction == "sum":
+        return rows.sum()
+    count = counts[normalizer] if isinstance(normalizer, str) else normalizer
+    return 0.0 if count == 0 else rows.sum() / count
+
+
+def binary_cross_entropy(
+    x: np.ndarray,
+    targets: np.ndarray,
+    *,
+    from_logits: bool = True,
+    pos_weight: Any = 1.0,
+    sample_weights: Any = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    normalizer: Any = "weights",
+) -> Any:
+    """The binary loss by its definition, from the probability."""
+    p = np.asarray(x, np.float64)
+    p = 1 / (1 + np.exp(-p)) if from_logits else p
+    scale = np.ones(p.shape) if sample_weights is None else np.asarray(sample_weights, np.float64)
+    on = scale * pos_weight * ((1 - label_smoothing) * targets + label_smoothing / 2)
+    off = scale * ((1 - label_smoothing) * (1 - targets) + label_smoothing / 2)
+    rows = -(on * np.log(p) + off * np.log(1 - p))
+    counts = {"weights": (on + off).sum(), "valid": (scale != 0).sum(), "batch": scale.size}
+    return reduced(rows, reduction, counts, normalizer)
+
+
+def gradient(function: Callable[[np.ndarray], Any], x: np.ndarray, step: float = 1e-6) -> np.ndarray:
+    """The gradient of the sum of a function's values by central differences."""
+    x = np.asarray(x, np.float64)
+    result = np.zeros_like(x)
+    for place in np.ndindex(*x.shape):
+        up, down = x.copy(), x.copy()
+        up[place] += step
+        down[place] -= step
+        result[place] = (np.sum(function(up)) - np.sum(function(down))) / (2 * step)
+    return result
+
+
+def exact_row(
+    x: Any, t: Any, temperature: float = 1.0
+) -> tuple[mpmath.mpf, list[mpmath.mpf], list[mpmath.mpf]]:
+    """Loss, gradient and probabilities of one row with finite entries, far beyond float64."""
+    # 1 - p of a confident class needs as many digits more as p has zeros.
+    span = float(np.max(x)) - float(np.min(x))
+    with mpmath.workdps(60 + int(span / temperature / 2)):
+        z = [mpmath.mpf(float(v)) / mpmath.mpf(temperature) for v in x]
+        t = [mpmath.mpf(float(v)) for v in t]
+        top = max(z)
+        powers = [mpmath.exp(v - top) for v in z]
+        total = mpmath.fsum(powers)
+        lse = top + mpmath.log(total)
+        loss = mpmath.fsum(c * (lse - v) for c, v in zip(t, z, strict=True))
+        mass = mpmath.fsum(t)
+        p = [v / total for v in powers]
+        gradient = [(mass * q - c) / temperature for q, c in zip(p, t, strict=True)]
+    return loss, gradient, p
+
+
+def ulps(got: Any, exact: mpmath.mpf, dtype: str, scale: Any = None) -> float:
+    """The error in units in the last place of ``exact``, or of a larger ``scale``."""
+    size = abs(exact) if scale is None else abs(scale)
+    kind = np.dtype(dtype).type
+    spacing = mpmath.mpf(float(np.spacing(kind(float(size)))))
+    with mpmath.workdps(80):
+        return float(abs(mpmath.mpf(float(got)) - exact) / spacing)

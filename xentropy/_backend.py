@@ -1,0 +1,119 @@
+"""What a backend is, and the one that serves every array-API namespace."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from xentropy._typing import Array, DType, Kind, Namespace
+
+
+class Rule(Protocol):
+    """A function of arrays with its gradient; the backend attaches the one to the other.
+
+    ``names`` names the leaves, ``constant`` those that have no gradient. A leaf that is absent
+    is None, in the leaves as in the gradients. Rules are immutable and hashable.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    constant: ClassVar[tuple[str, ...]]
+
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """The value, and the residuals for the pullback."""
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bar: Array,
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradients by the wanted leaves, linear in ``bar``; residuals are constants.
+
+        ``again`` asks for operations that the framework can differentiate to any order.
+        """
+
+
+class Backend:
+    """How the core talks to one framework. Subclasses say what is special about theirs.
+
+    Parameters
+    ----------
+    name : str
+        The name of the framework in messages.
+    xp : module
+        The array-API namespace.
+    index_dtype : dtype
+        The integer dtype that the namespace takes along an axis with.
+    """
+
+    def __init__(self, name: str, xp: Namespace, index_dtype: DType) -> None:
+        self.name = name
+        self.xp = xp
+        self.index_dtype = index_dtype
+
+    def refuses(self, cls: type) -> str | None:
+        """Why arrays of this class are not taken, or None."""
+        return None
+
+    def adopt(self, x: Array) -> Array:
+        """An array as the namespace's own kind (a variable becomes its value)."""
+        return x
+
+    def make(self, value: object, like: Array, *, floating: bool) -> Array:
+        """Python numbers and lists as an array beside ``like``, floating ones in its dtype."""
+        dtype = self.compute_dtype(like) if floating else None
+        return self.xp.asarray(value, dtype=dtype, device=getattr(like, "device", None))
+
+    def kind(self, x: Array) -> Kind:
+        """Which kind of numbers an array holds."""
+        for kind in ("real floating", "integral", "bool", "complex floating"):
+            if self.xp.isdtype(x.dtype, kind):
+                return kind
+        return "other"
+
+    def shape(self, x: Array) -> tuple[int | None, ...]:
+        """The shape, with None where a length is unknown while tracing."""
+        return tuple(x.shape)
+
+    def device(self, x: Array) -> object:
+        """The device of an array, comparable, or None where it does not matter."""
+        return None
+
+    def compute_dtype(self, x: Array) -> DType:
+        """The dtype to compute in: float64 for float64, float32 for everything narrower."""
+        return self.xp.float64 if x.dtype == self.xp.float64 else self.xp.float32
+
+    def inspectable(self, x: Array) -> bool:
+        """Whether values can be looked at here and now without waiting for a device."""
+        return False
+
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
+        """The value of a rule, with its gradient attached where the framework has autograd."""
+        return rule.forward(self.xp, leaves)[0]
+
+    def value_and_grad(
+        self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
+    ) -> tuple[Array, tuple[Array | None, ...]]:
+        """The value and the gradients by the wanted leaves, without autograd."""
+        value, residuals = rule.forward(self.xp, leaves)
+        bar = self.xp.ones_like(value)
+        return value, rule.pullback(self.xp, leaves, residuals, bar, wanted)
+
+
+def generic(array: Array) -> Backend:
+    """The backend for an array that knows its own namespace but has no adapter."""
+    import array_api_compat
+
+    xp = array_api_compat.array_namespace(array)
+    name = xp.__name__.removeprefix("array_api_compat.").partition(".")[0]
+    indexing = getattr(xp, "int64", None)
+    return Generic(name, xp, indexing)
+
+
+class Generic(Backend):
+    """An array-API namespace without autograd; values are never looked at, arrays may be lazy."""

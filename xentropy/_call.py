@@ -1,0 +1,119 @@
+"""A public function as a rule with its arrays: evaluated, or with its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
+
+from xentropy import _errors
+from xentropy._backend import Backend, Rule
+from xentropy._typing import Array
+
+P = ParamSpec("P")
+A = TypeVar("A")
+
+
+class Call(NamedTuple, Generic[A]):
+    """A rule and its leaves, checked and ready for one backend."""
+
+    backend: Backend
+    rule: Rule
+    leaves: tuple[Array | None, ...]
+
+    def value(self) -> A:
+        """The value, differentiable by the framework."""
+        return cast("A", self.backend.apply(self.rule, self.leaves))
+
+
+def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
+    """Make the function that evaluates what ``prepare`` has validated."""
+
+    @wraps(prepare)
+    def function(*args: P.args, **kwargs: P.kwargs) -> A:
+        return prepare(*args, **kwargs).value()
+
+    function.__annotations__ = {**prepare.__annotations__, "return": A}
+    function.__xentropy_prepare__ = prepare  # type: ignore[attr-defined]
+    return function
+
+
+def value_and_grad(
+    loss: Callable[..., A], *, wrt: str | tuple[str, ...] | None = None
+) -> Callable[..., tuple[A, Any]]:
+    """A function that returns a loss together with its gradient, on any backend.
+
+    The gradient is the core's own, made in the same visit, so that NumPy, which has no autograd,
+    has gradients too. For a vector of losses (``reduction="none"``) it is the gradient of their
+    sum.
+
+    Parameters
+    ----------
+    loss : callable
+        A function of this package, or a ``functools.partial`` of one.
+    wrt : str or tuple of str, optional
+        The arguments to differentiate by; the first argument unless it is given. They must be
+        floating arrays.
+
+    Returns
+    -------
+    callable
+        It takes the arguments of ``loss`` and returns ``(value, grad)``; ``grad`` is an array of
+        the shape and dtype of the argument, or a tuple of arrays where ``wrt`` is a tuple.
+        PyTorch tensors come detached: use autograd itself for derivatives of derivatives.
+
+    Raises
+    ------
+    TypeError
+        If ``loss`` is not a function of this package, or an argument of ``wrt`` is absent or
+        not floating.
+    ValueError
+        If ``wrt`` names something that ``loss`` does not differentiate by.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xentropy as xe
+    >>> value, grad = xe.value_and_grad(xe.cross_entropy)(np.array([30.0, 0.0, 0.0]), 0)
+    >>> print(f"{value:.7g}", [f"{g:.7g}" for g in grad])
+    1.871525e-13 ['-1.871525e-13', '9.357623e-14', '9.357623e-14']
+    """
+    prepare, args, options = _prepare_of(loss)
+
+    @wraps(loss)
+    def function(*more: Any, **kwargs: Any) -> tuple[A, Any]:
+        call: Call[A] = prepare(*args, *more, **{**options, **kwargs})
+        names = (call.rule.names[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
+        wanted = _wanted(call, names)
+        value, gradients = call.backend.value_and_grad(call.rule, call.leaves, wanted)
+        found = dict(zip(call.rule.names, gradients, strict=True))
+        if isinstance(wrt, tuple):
+            return value, tuple(found[name] for name in wrt)
+        return value, found[names[0]]
+
+    return function
+
+
+def _prepare_of(loss: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """What prepares a loss, and the arguments that partials of it have fixed."""
+    inner, args, options = loss, (), {}
+    if isinstance(loss, partial):
+        inner, args, options = loss.func, loss.args, loss.keywords
+    prepare = getattr(inner, "__xentropy_prepare__", None)
+    if prepare is None:
+        raise TypeError(f"loss must be a function of xentropy or a partial of one, got {loss!r}")
+    return prepare, args, options
+
+
+def _wanted(call: Call[Any], names: tuple[str, ...]) -> tuple[bool, ...]:
+    allowed = [name for name in call.rule.names if name not in call.rule.constant]
+    leaves = dict(zip(call.rule.names, call.leaves, strict=True))
+    for name in names:
+        if name not in allowed:
+            raise _errors.one_of("wrt", allowed, name)
+        leaf = leaves[name]
+        if leaf is None:
+            raise TypeError(f"wrt names {name}, which was not given")
+        if call.backend.kind(leaf) != "real floating":
+            raise _errors.dtype(name, "floating to differentiate by it", leaf.dtype)
+    return tuple(name in names for name in call.rule.names)

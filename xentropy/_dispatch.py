@@ -1,0 +1,128 @@
+"""The type of an array chooses the backend."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from xentropy._typing import Array
+
+if TYPE_CHECKING:
+    from xentropy._backend import Backend
+
+GROUP = "xentropy.backends"
+
+# One lookup in this dictionary is the whole cost of the dispatch once a type has been seen.
+_known: dict[type, Backend] = {}
+_plugins: dict[str, Backend | None] = {}
+
+
+def _numpy() -> Backend:
+    import xentropy_numpy
+
+    return xentropy_numpy.backend
+
+
+def _torch() -> Backend:
+    import xentropy_torch
+
+    return xentropy_torch.backend
+
+
+def _tensorflow() -> Backend:
+    import xentropy_tensorflow
+
+    return xentropy_tensorflow.backend
+
+
+def _jax() -> Backend:
+    import xentropy_jax
+
+    return xentropy_jax.backend
+
+
+# Literal imports, so that a compiler that traces a first call can follow them.
+_BUILT_IN: dict[str, Callable[[], Backend]] = {
+    "numpy": _numpy,
+    "torch": _torch,
+    "tensorflow": _tensorflow,
+    "jax": _jax,
+    "jaxlib": _jax,
+}
+
+
+def backend_of(x: Array, name: str) -> Backend:
+    """The backend for an array; ``name`` is the parameter that errors speak of."""
+    backend = _known.get(type(x))
+    return _find(x, name) if backend is None else backend
+
+
+def _find(x: Array, name: str) -> Backend:
+    """Find the backend of a type that was not seen before, and remember it."""
+    cls = type(x)
+    backend = _of_root(cls) or _of_namespace(x)
+    if backend is None:
+        raise TypeError(_unknown(cls, name))
+    reason = backend.refuses(cls)
+    if reason is not None:
+        raise TypeError(f"{name} is a {cls.__module__}.{cls.__qualname__}: {reason}")
+    _known[cls] = backend
+    return backend
+
+
+def _of_root(cls: type) -> Backend | None:
+    """By the root module of the class or of one of its bases: built in, then plugins."""
+    roots = [base.__module__.partition(".")[0] for base in cls.__mro__]
+    for root in roots:
+        if root in _BUILT_IN:
+            return _BUILT_IN[root]()
+    for root in roots:
+        backend = _plugin(root)
+        if backend is not None:
+            return backend
+    return None
+
+
+def _plugin(root: str) -> Backend | None:
+    """The backend that an installed distribution offers for a root module, loaded once."""
+    if root == "builtins":
+        return None
+    if root not in _plugins:
+        _plugins[root] = _load(root)
+    return _plugins[root]
+
+
+def _load(root: str) -> Backend | None:
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=GROUP, name=root):
+        try:
+            backend: Backend = entry.load()
+        except Exception as error:  # a broken plugin must not take the caller down
+            message = f"the backend plugin {entry.value!r} for {root} failed to load: {error!r}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        else:
+            return backend
+    return None
+
+
+def _of_namespace(x: Array) -> Backend | None:
+    """The generic backend for anything that knows its array-API namespace."""
+    from xentropy._backend import generic
+
+    try:
+        return generic(x)
+    except TypeError:
+        return None
+
+
+def _unknown(cls: type, name: str) -> str:
+    hint = (
+        "pass a NumPy, PyTorch, TensorFlow or JAX array, or any array with an "
+        f"__array_namespace__; a plugin for {cls.__module__.partition('.')[0]!r} can be installed "
+        f"as an entry point in the group {GROUP!r}"
+    )
+    if cls.__module__ == "builtins":
+        hint = "make it an array first, for example with numpy.asarray or torch.tensor"
+    return f"{name} is a {cls.__module__}.{cls.__qualname__}, which no backend knows: {hint}"

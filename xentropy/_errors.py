@@ -1,0 +1,43 @@
+"""The errors of the package: each names the parameter, the rule and the value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def option(name: str, rule: str, value: object) -> ValueError:
+    """An option outside its range."""
+    return ValueError(f"{name} must be {rule}, got {value!r}")
+
+
+def one_of(name: str, choices: Iterable[str], value: object) -> ValueError:
+    """An option that is not among its choices."""
+    return option(name, "one of " + ", ".join(repr(choice) for choice in choices), value)
+
+
+def shapes(name: str, shape: Any, rule: str, other: str, other_shape: Any) -> ValueError:
+    """Two shapes that do not fit."""
+    return ValueError(
+        f"{name} has shape {show(shape)}, which does not fit {other} of shape "
+        f"{show(other_shape)}: {rule}"
+    )
+
+
+def dtype(name: str, rule: str, value: object) -> TypeError:
+    """An array of a dtype that the parameter does not take."""
+    return TypeError(f"{name} must be {rule}, got dtype {value}")
+
+
+def show(shape: Any) -> str:
+    """A shape as a tuple, unknown lengths as None."""
+    return str(tuple(None if n is None else int(n) for n in shape))
+
+
+def label(value: int, place: tuple[int, ...], classes: int, name: str = "targets") -> IndexError:
+    """A label outside the classes, with the first place where one stands."""
+    where = f"{name}[{', '.join(map(str, place))}]" if place else name
+    return IndexError(
+        f"{where} is {value}, but a label must be in 0..{classes - 1} "
+        f"for {classes} classes (or be ignore_index)"
+    )

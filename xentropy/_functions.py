@@ -1,0 +1,295 @@
+"""softmax, log_softmax, logsumexp, sigmoid and log_sigmoid: validation and rules."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, TypeVar
+
+from xentropy import _errors, _inputs
+from xentropy._call import Call, public
+from xentropy._inputs import Inputs
+from xentropy._maps import LogSumExp, Sigmoid, Softmax
+from xentropy._typing import Array
+
+A = TypeVar("A")
+
+
+@public
+def softmax(x: A, *, axis: int = -1, where: Any = None, temperature: float = 1.0) -> Call[A]:
+    r"""Probabilities that are proportional to the exponentials of x.
+
+    .. math:: p_j = \frac{e^{(x_j - m) / T}}{1 + r}
+
+    with m the largest entry and r the sum of the other exponentials [1]_.
+
+    Parameters
+    ----------
+    x : array, floating
+        Logits.
+    axis : int, default -1
+        The axis of the classes.
+    where : array of bool, optional
+        True at the classes that take part; of x's shape, with lengths of 1 in it, or of shape
+        (K,). The others have probability 0.
+    temperature : float, default 1.0
+        T, what the logits are divided by, after the largest has been taken off.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of x; narrow dtypes are computed in float32. A row of -inf alone,
+        or with two and more +inf, is NaN; one +inf gives its one-hot.
+
+    Raises
+    ------
+    TypeError
+        If x is not floating or ``where`` not boolean.
+    ValueError
+        If a shape or an option does not fit.
+
+    See Also
+    --------
+    log_softmax : The logarithms, precise where a probability rounds to 1.
+    sigmoid : Two classes given by one logit.
+
+    References
+    ----------
+    .. [1] P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and
+       softmax functions", IMA Journal of Numerical Analysis 41 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xentropy as xe
+    >>> print(xe.softmax(np.array([2.0, 1.0, 0.1])).round(6))
+    [0.659001 0.242433 0.098566]
+    """
+    return _softmax(x, axis, where, temperature, log=False)
+
+
+@public
+def log_softmax(x: A, *, axis: int = -1, where: Any = None, temperature: float = 1.0) -> Call[A]:
+    r"""Logarithms of the softmax.
+
+    .. math:: \log p_j = (x_j - m) / T - \operatorname{log1p}(r)
+
+    Both terms have one sign [1]_: a confident class keeps its tiny loss, where m + log(sum) rounds
+    it to 0.
+
+    Parameters
+    ----------
+    x, axis, where, temperature
+        As in `softmax`. A class that takes no part has -inf.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `softmax`.
+
+    See Also
+    --------
+    softmax : The probabilities themselves.
+    cross_entropy : The loss from logits, without holding all log-probabilities.
+
+    References
+    ----------
+    .. [1] P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and
+       softmax functions", IMA Journal of Numerical Analysis 41 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xentropy as xe
+    >>> print(xe.log_softmax(np.array([40.0, 0.0])))
+    [-4.24835426e-18 -4.00000000e+01]
+    """
+    return _softmax(x, axis, where, temperature, log=True)
+
+
+@public
+def logsumexp(
+    x: A,
+    *,
+    axis: int | tuple[int, ...] | None = -1,
+    keepdims: bool = False,
+    b: Any = None,
+    where: Any = None,
+) -> Call[A]:
+    r"""The logarithm of a sum of exponentials.
+
+    .. math:: \log \sum_j b_j e^{x_j} = m + \operatorname{log1p}(r)
+
+    with m the largest entry and r the sum of the other exponentials below it [1]_.
+
+    Parameters
+    ----------
+    x : array, floating
+        Exponents.
+    axis : int, tuple of int or None, default -1
+        What is summed over; None for all axes.
+    keepdims : bool, default False
+        Whether summed axes stay with length 1.
+    b : array, optional
+        Factors of at least 0; of x's shape, with lengths of 1 in it, one number, or of shape
+        (K,) where ``axis`` is a single one. An entry with b = 0 does not count, whatever x holds.
+    where : array of bool, optional
+        True at the entries that count; shaped as b.
+
+    Returns
+    -------
+    array
+        float64 for float64 x, float32 for narrower dtypes. An empty sum is -inf, and its
+        gradient is 0.
+
+    Raises
+    ------
+    TypeError
+        If x is not floating or ``where`` not boolean.
+    ValueError
+        If a shape or an axis does not fit, or a factor that can be looked at is negative
+        (elsewhere the result is NaN).
+
+    See Also
+    --------
+    log_softmax : x minus this.
+
+    References
+    ----------
+    .. [1] P. Blanchard, D. J. Higham and N. J. Higham, "Accurately computing the log-sum-exp and
+       softmax functions", IMA Journal of Numerical Analysis 41 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xentropy as xe
+    >>> print(xe.logsumexp(np.array([0.0, -40.0])))
+    4.248354255291589e-18
+    """
+    inputs = Inputs(x, "x")
+    axes = _axes(inputs, axis)
+    single = axes[0] if len(axes) == 1 else None
+    rule = LogSumExp(inputs.dtype, axes, bool(keepdims))
+    leaves = (inputs.x, _factors(inputs, b, single), inputs.mask(where, single))
+    return Call(inputs.backend, rule, leaves)
+
+
+@public
+def sigmoid(x: A) -> Call[A]:
+    r"""The logistic function.
+
+    .. math:: \sigma(x) = \frac{1}{1 + e^{-x}}
+
+    Computed from exp(-abs(x)) (the softmax of two classes with the logits (x, 0) [1]_), so that it
+    never overflows.
+
+    Parameters
+    ----------
+    x : array, floating
+        Logits.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of x.
+
+    Raises
+    ------
+    TypeError
+        If x is not floating.
+
+    See Also
+    --------
+    log_sigmoid : Its logarithm.
+    softmax : Any number of classes.
+
+    References
+    ----------
+    .. [1] C. M. Bishop, "Pattern Recognition and Machine Learning" (2006), section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xentropy as xe
+    >>> print(xe.sigmoid(np.array([-1000.0, 0.0, 1000.0])))
+    [0.  0.5 1. ]
+    """
+    inputs = Inputs(x, "x")
+    return Call(inputs.backend, Sigmoid(inputs.dtype), (inputs.x,))
+
+
+@public
+def log_sigmoid(x: A) -> Call[A]:
+    r"""The logarithm of the logistic function.
+
+    .. math:: \log \sigma(x) = \min(x, 0) - \operatorname{log1p}(e^{-|x|})
+
+    Both terms have one sign, so it is precise on both sides [1]_.
+
+    Parameters
+    ----------
+    x : array, floating
+        Logits.
+
+    Returns
+    -------
+    array
+        Of the shape and dtype of x.
+
+    Raises
+    ------
+    TypeError
+        If x is not floating.
+
+    See Also
+    --------
+    sigmoid : The probability itself.
+    binary_cross_entropy : The loss from logits.
+
+    References
+    ----------
+    .. [1] M. Maechler, "Accurately computing log(1 - exp(-abs(a)))" (2012).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xentropy as xe
+    >>> print(xe.log_sigmoid(np.array([-1000.0, 40.0])))
+    [-1.00000000e+03 -4.24835426e-18]
+    """
+    inputs = Inputs(x, "x")
+    return Call(inputs.backend, Sigmoid(inputs.dtype, log=True), (inputs.x,))
+
+
+def _softmax(x: Any, axis: Any, where: Any, temperature: Any, *, log: bool) -> Call[Any]:
+    inputs = Inputs(x, "x")
+    place = inputs.axis(axis)
+    scale = _inputs.positive("temperature", temperature)
+    rule = Softmax(inputs.dtype, place, scale, log)
+    return Call(inputs.backend, rule, (inputs.x, inputs.mask(where, place)))
+
+
+def _axes(inputs: Inputs, axis: Any) -> tuple[int, ...]:
+    """The axes to sum over, in order and each once."""
+    if axis is None:
+        axis = tuple(range(len(inputs.shape)))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    places = tuple(sorted(inputs.axis(operator.index(one)) for one in axes))
+    if len(set(places)) != len(places):
+        raise _errors.option("axis", "a tuple without repetition", axis)
+    return places
+
+
+def _factors(inputs: Inputs, b: Any, axis: int | None) -> Array | None:
+    """The factors of logsumexp, not negative as far as can be seen."""
+    if b is None:
+        return None
+    array = inputs.weights(b, "b")
+    if inputs.backend.shape(array) == ():
+        return array
+    inputs.broadcast(array, axis, "b")
+    return array

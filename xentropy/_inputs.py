@@ -1,0 +1,234 @@
+"""The border: arrays and options of a public call are checked here, once, and passed on."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from xentropy import _errors
+from xentropy._backend import Backend
+from xentropy._dispatch import backend_of
+from xentropy._targets import read_labels
+from xentropy._typing import Array, Normalizer, Reduction
+
+Shape = tuple[int | None, ...]
+
+
+class Inputs:
+    """The arrays of one call: the first decides the backend, the others must fit it."""
+
+    def __init__(self, x: Array, name: str) -> None:
+        self.backend: Backend = backend_of(x, name)
+        self.xp = self.backend.xp
+        self.name = name
+        self.x = self.backend.adopt(x)
+        if self.backend.kind(self.x) != "real floating":
+            raise _errors.dtype(name, "real floating", self.x.dtype)
+        self.shape: Shape = self.backend.shape(self.x)
+        self.dtype = self.backend.compute_dtype(self.x)
+
+    def array(self, value: Any, name: str, *, floating: bool = True) -> Array:
+        """Another array of the same framework and device, or Python numbers made into one."""
+        if isinstance(value, numbers.Number | list | tuple):
+            return self.backend.make(value, self.x, floating=floating)
+        other = backend_of(value, name)
+        if other is not self.backend:
+            raise TypeError(
+                f"{name} is an array of {other.name}, but {self.name} is one of "
+                f"{self.backend.name}: all arrays of a call must be of one framework"
+            )
+        array = self.backend.adopt(value)
+        here, there = self.backend.device(self.x), self.backend.device(array)
+        if here != there:
+            raise ValueError(f"{name} is on device {there}, but {self.name} is on {here}")
+        return array
+
+    def weights(self, value: Any, name: str) -> Array:
+        """An array of real numbers, integers and flags included."""
+        array = self.array(value, name)
+        if self.backend.kind(array) in ("complex floating", "other"):
+            raise _errors.dtype(name, "real", array.dtype)
+        return array
+
+    def axis(self, axis: Any, name: str = "axis") -> int:
+        """An axis of the first array, counted from the front, with at least one entry."""
+        try:
+            number = operator.index(axis)
+        except TypeError:
+            raise _errors.option(name, "an integer", axis) from None
+        ndim = len(self.shape)
+        if not -ndim <= number < ndim:
+            rule = f"an axis of {self.name} of shape {_errors.show(self.shape)}"
+            raise _errors.option(name, rule, axis)
+        number %= ndim
+        if self.shape[number] == 0:
+            raise ValueError(
+                f"{self.name} has shape {_errors.show(self.shape)}: "
+                f"there must be at least one class along axis {axis}"
+            )
+        return number
+
+    def rows(self, axis: int) -> Shape:
+        """The shape without the class axis."""
+        return self.shape[:axis] + self.shape[axis + 1 :]
+
+    def fit(self, array: Array, shape: Shape, name: str, rule: str) -> Array:
+        """The array, if it has exactly this shape; unknown lengths fit any."""
+        if not same_shape(self.backend.shape(array), shape):
+            found = self.backend.shape(array)
+            raise _errors.shapes(name, found, rule, self.name, self.shape)
+        return array
+
+    def mask(self, where: Any, axis: int | None) -> Array | None:
+        """A mask of classes: of the full shape, broadcast by ones, or one entry per class."""
+        if where is None:
+            return None
+        mask = self.array(where, "where", floating=False)
+        if self.backend.kind(mask) != "bool":
+            raise _errors.dtype("where", "boolean", mask.dtype)
+        return self.broadcast(mask, axis, "where")
+
+    def broadcast(self, array: Array, axis: int | None, name: str) -> Array:
+        """An array that spreads over the first one without a surprise."""
+        shape = self.backend.shape(array)
+        full = [n if n == 1 else m for n, m in zip(shape, self.shape, strict=False)]
+        if len(shape) == len(self.shape) and same_shape(shape, tuple(full)):
+            return array
+        if axis is not None and same_shape(shape, (self.shape[axis],)):
+            return array
+        rule = "it must have that shape, lengths of 1 in it, or one entry for every class"
+        raise _errors.shapes(name, shape, rule, self.name, self.shape)
+
+    def class_weights(self, value: Any, axis: int) -> Array | None:
+        """One weight for every class."""
+        if value is None:
+            return None
+        array = self.weights(value, "class_weights")
+        return self.fit(array, (self.shape[axis],), "class_weights", "one weight for every class")
+
+    def sample_weights(self, value: Any, shape: Shape) -> Array | None:
+        """One weight for every row (of an elementwise loss: for every element)."""
+        if value is None:
+            return None
+        array = self.weights(value, "sample_weights")
+        return self.fit(array, shape, "sample_weights", f"it must be {_errors.show(shape)}")
+
+    def normalizer(self, value: Any, reduction: str) -> tuple[Normalizer, Array | None]:
+        """The name of the normalizer, and its value where it is given as a number."""
+        if isinstance(value, str):
+            choice("normalizer", value, get_args(Normalizer))
+            if reduction != "mean" and value != "weights":
+                raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
+            return value, None  # type: ignore[return-value]  # one of the choices
+        if reduction != "mean":
+            raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
+        if isinstance(value, numbers.Real) and not 0 <= value < math.inf:
+            raise _errors.option("normalizer", "a finite number of at least 0", value)
+        array = self.weights(value, "normalizer")
+        return "weights", self.fit(array, (), "normalizer", "it must be a single number")
+
+    def targets(self, value: Any, axis: int, ignore_index: int | None) -> tuple[Array, bool]:
+        """The targets, and whether they are labels; labels that can be seen are checked."""
+        targets = self.array(value, "targets", floating=False)
+        shape, kind = self.backend.shape(targets), self.backend.kind(targets)
+        if len(shape) == len(self.shape) and same_shape(shape, self.shape):
+            self._probabilities(targets, kind, ignore_index)
+            return targets, False
+        rows = self.rows(axis)
+        rule = f"labels must have shape {_errors.show(rows)}, probabilities the same shape"
+        self.fit(targets, rows, "targets", rule)
+        if kind != "integral":
+            rule = f"integer labels, or probabilities of shape {_errors.show(self.shape)}"
+            raise _errors.dtype("targets", rule, targets.dtype)
+        count = self.shape[axis]
+        if count is not None and self.backend.inspectable(targets):
+            self.check_labels(targets, count, ignore_index)
+        return targets, True
+
+    def _probabilities(self, targets: Array, kind: str, ignore_index: int | None) -> None:
+        if kind in ("complex floating", "other"):
+            raise _errors.dtype("targets", "real", targets.dtype)
+        if ignore_index is not None:
+            raise _errors.option(
+                "ignore_index", "None where targets are probabilities", ignore_index
+            )
+
+    def check_labels(self, labels: Array, count: int, ignore_index: int | None) -> None:
+        """Raise an IndexError for the first label that is no class and is not ignored."""
+        if 0 in self.backend.shape(labels):
+            return
+        xp = self.xp
+        read = read_labels(xp, labels, count, ignore_index, self.backend.index_dtype)
+        bad = xp.astype(xp.reshape(read.kept & ~read.valid, (-1,)), xp.int32)
+        first = int(xp.argmax(bad, axis=0))
+        if int(bad[first]):
+            value = int(xp.reshape(labels, (-1,))[first])
+            place = unravel(first, self.backend.shape(labels))
+            raise _errors.label(value, place, count)
+
+
+def same_shape(found: Shape, wanted: Shape) -> bool:
+    """Whether two shapes agree wherever both are known."""
+    return len(found) == len(wanted) and all(
+        n is None or m is None or n == m for n, m in zip(found, wanted, strict=True)
+    )
+
+
+def unravel(flat: int, shape: Sequence[int | None]) -> tuple[int, ...]:
+    """The place in an array of a flat index."""
+    place: list[int] = []
+    for length in reversed(shape):
+        flat, last = divmod(flat, length or 1)
+        place.append(last)
+    return tuple(reversed(place))
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """An option must be one of its choices."""
+    if value not in choices:
+        raise _errors.one_of(name, choices, value)
+
+
+def reduction(value: Any) -> Reduction:
+    """A reduction."""
+    choice("reduction", value, get_args(Reduction))
+    return value  # type: ignore[no-any-return]  # one of the choices
+
+
+def number(name: str, value: Any, rule: str, low: float, high: float, *, open_: bool) -> float:
+    """A real option between two bounds, the lower one excluded where it is open."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise _errors.option(name, rule, value)
+    plain = float(value)
+    if not (low < plain <= high if open_ else low <= plain <= high):
+        raise _errors.option(name, rule, value)
+    return plain
+
+
+def fraction(name: str, value: Any) -> float:
+    """A number in [0, 1]."""
+    return number(name, value, "a number in [0, 1]", 0.0, 1.0, open_=False)
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0."""
+    return number(name, value, "a finite number above 0", 0.0, 1.7976931348623157e308, open_=True)
+
+
+def at_least_zero(name: str, value: Any) -> float:
+    """A finite number of at least 0."""
+    rule = "a finite number of at least 0"
+    return number(name, value, rule, 0.0, 1.7976931348623157e308, open_=False)
+
+
+def integer_or_none(name: str, value: Any) -> int | None:
+    """An integer, or None."""
+    if value is None:
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise _errors.option(name, "an integer or None", value) from None

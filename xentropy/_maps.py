@@ -1,0 +1,272 @@
+"""The rules of softmax, log_softmax, logsumexp, sigmoid and log_sigmoid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from xentropy import _stats
+from xentropy._stats import Coefficients, Shares, times
+from xentropy._typing import Array, DType, Namespace
+
+
+class Rest(NamedTuple):
+    """What a visit without targets leaves for the pullback."""
+
+    max: Array
+    rest: Array
+
+
+class MapLeaves(NamedTuple):
+    """The arrays of softmax and log_softmax."""
+
+    x: Array
+    where: Array | None = None
+
+
+def _masked(xp: Namespace, x: Array, mask: Array | None) -> Array:
+    return x if mask is None else xp.where(mask, x, xp.zeros_like(x) - float("inf"))
+
+
+def _along(xp: Namespace, factor: Array | None, ndim: int, axis: int) -> Array | None:
+    """A factor or mask of shape (K,) laid along the class axis; others have all dimensions."""
+    if factor is None or factor.ndim == ndim:
+        return factor
+    shape = [1] * ndim
+    shape[axis] = -1
+    return xp.reshape(factor, tuple(shape))
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax, or its logarithm, along one axis."""
+
+    dtype: DType
+    axis: int
+    temperature: float = 1.0
+    log: bool = False
+
+    names: ClassVar[tuple[str, ...]] = MapLeaves._fields
+    constant: ClassVar[tuple[str, ...]] = ("where",)
+
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, Rest]:
+        """The probabilities, or their logarithms, in the dtype of x."""
+        given = MapLeaves(*leaves)
+        x = self._scores(xp, given)
+        peak = xp.max(x, axis=self.axis, keepdims=True)
+        seen = self._shares(xp, x, Rest(peak, None), again=False)
+        if self.log:
+            value = -_stats.surprisal(xp, seen, peak)
+        else:
+            value = _stats.probabilities(xp, seen, peak)
+        return xp.astype(value, given.x.dtype), Rest(peak, seen.rest)
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bar: Array,
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradient by x, given the gradient ``bar`` by the output."""
+        given = MapLeaves(*leaves)
+        bar = xp.astype(bar, self.dtype)
+        x = self._scores(xp, given)
+        left = Rest(*residuals)
+        seen = self._shares(xp, x, left, again=again)
+        pull = _stats.pullback_log_softmax if self.log else _stats.pullback_softmax
+        gradient = pull(xp, seen, left.max, bar, axis=self.axis) / self.temperature
+        mask = _along(xp, given.where, x.ndim, self.axis)
+        if mask is not None:
+            gradient = xp.where(mask, gradient, xp.zeros_like(gradient))
+        return MapLeaves(xp.astype(gradient, given.x.dtype))
+
+    def _scores(self, xp: Namespace, leaves: MapLeaves) -> Array:
+        x = xp.astype(leaves.x, self.dtype)
+        return _masked(xp, x, _along(xp, leaves.where, x.ndim, self.axis))
+
+    def _shares(self, xp: Namespace, x: Array, rest: Rest, *, again: bool) -> Shares:
+        return _stats.shares(
+            xp,
+            x,
+            rest.max,
+            axis=self.axis,
+            temperature=self.temperature,
+            rest=rest.rest,
+            again=again,
+        )
+
+
+class SumLeaves(NamedTuple):
+    """The arrays of logsumexp."""
+
+    x: Array
+    b: Array | None = None
+    where: Array | None = None
+
+
+class SumRest(NamedTuple):
+    """What a logsumexp leaves for its pullback; ``base`` was taken off before log b was added."""
+
+    max: Array
+    rest: Array
+    base: Array
+
+
+@dataclass(frozen=True)
+class LogSumExp:
+    """The log of the sum of exponentials along some axes, each entry counted b times."""
+
+    dtype: DType
+    axes: tuple[int, ...]
+    keepdims: bool = False
+
+    names: ClassVar[tuple[str, ...]] = SumLeaves._fields
+    constant: ClassVar[tuple[str, ...]] = ("where",)
+
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, SumRest]:
+        """The logsumexp in the compute dtype."""
+        given = SumLeaves(*leaves)
+        x, b = self._entries(xp, given)
+        base = self._base(xp, x, b)
+        scores = self._scores(xp, x, b, base)
+        peak = xp.max(scores, axis=self._axis, keepdims=True)
+        seen = _stats.shares(xp, scores, peak, axis=self._axis)
+        value = base + (peak + xp.log1p(seen.rest))
+        return self._shaped(xp, value, given.x), SumRest(peak, seen.rest, base)
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bar: Array,
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradients by x, the softmax, and by b, exp(x - logsumexp); 0 of an empty sum."""
+        given, want = SumLeaves(*leaves), SumLeaves(*wanted)
+        peak, rest, base = residuals
+        x, b = self._entries(xp, given)
+        scores = self._scores(xp, x, b, base)
+        seen = _stats.shares(xp, scores, peak, axis=self._axis, rest=rest, again=again)
+        empty = peak == -float("inf")
+        bar = xp.reshape(bar, _stats.shape_of(xp, peak))
+        by_x = by_b = None
+        if want.x:
+            p = _stats.probabilities(xp, seen, peak)
+            by_x = bar * xp.where(empty, xp.zeros_like(p), p)
+            by_x = xp.astype(self._back(xp, by_x, given.x), given.x.dtype)
+        if want.b:
+            weight = xp.exp((x - base) - peak) / (1 + seen.rest)
+            by_b = bar * xp.where(empty, xp.zeros_like(weight), weight)
+            by_b = sum_to(xp, self._back(xp, by_b, given.x), given.b, self._axis)
+            by_b = xp.astype(by_b, given.b.dtype)
+        return SumLeaves(by_x, by_b)
+
+    @property
+    def _axis(self) -> int:
+        return self.axes[0] if len(self.axes) == 1 else -1
+
+    def _entries(self, xp: Namespace, leaves: SumLeaves) -> tuple[Array, Array | None]:
+        """x and b with one class axis; a masked entry is one that is counted 0 times."""
+        x = xp.astype(leaves.x, self.dtype)
+        b = _along(xp, leaves.b, x.ndim, self._axis)
+        x = _masked(xp, x, _along(xp, leaves.where, x.ndim, self._axis))
+        if b is not None:
+            b = xp.astype(b, self.dtype) + xp.zeros_like(x)
+        return self._flat(xp, x), None if b is None else self._flat(xp, b)
+
+    def _base(self, xp: Namespace, x: Array, b: Array | None) -> Array:
+        """The largest entry that counts; taking it off first leaves log b its precision."""
+        if b is None:
+            return xp.zeros_like(xp.max(x, axis=self._axis, keepdims=True))
+        counted = xp.where(b == 0, xp.zeros_like(x) - float("inf"), x)
+        largest = xp.max(counted, axis=self._axis, keepdims=True)
+        return xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
+
+    def _scores(self, xp: Namespace, x: Array, b: Array | None, base: Array) -> Array:
+        if b is None:
+            return x
+        counted = xp.where(b == 0, xp.ones_like(b), b)
+        return xp.where(b == 0, xp.zeros_like(x) - float("inf"), (x - base) + xp.log(counted))
+
+    def _order(self, ndim: int) -> tuple[int, ...]:
+        kept = tuple(i for i in range(ndim) if i not in self.axes)
+        return kept + self.axes
+
+    def _flat(self, xp: Namespace, x: Array) -> Array:
+        """The summed axes as one last axis, where they are not a single one already."""
+        if len(self.axes) == 1:
+            return x
+        rows = _stats.shape_of(xp, x)
+        kept = tuple(n for i, n in enumerate(rows) if i not in self.axes)
+        return xp.reshape(xp.permute_dims(x, self._order(x.ndim)), (*kept, -1))
+
+    def _back(self, xp: Namespace, flat: Array, like: Array) -> Array:
+        if len(self.axes) == 1:
+            return flat
+        shape, order = _stats.shape_of(xp, like), self._order(like.ndim)
+        inverse = tuple(order.index(i) for i in range(like.ndim))
+        return xp.permute_dims(xp.reshape(flat, tuple(shape[i] for i in order)), inverse)
+
+    def _shaped(self, xp: Namespace, value: Array, like: Array) -> Array:
+        shape = _stats.shape_of(xp, like)
+        if self.keepdims:
+            return xp.reshape(value, tuple(1 if i in self.axes else n for i, n in enumerate(shape)))
+        return xp.reshape(value, tuple(n for i, n in enumerate(shape) if i not in self.axes))
+
+
+def sum_to(xp: Namespace, x: Array, like: Array, axis: int = -1) -> Array:
+    """Sum ``x`` over the axes along which ``like`` was broadcast to it."""
+    if like.ndim == 1 and x.ndim > 1:
+        others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+        return xp.sum(x, axis=others)
+    if like.ndim < x.ndim:
+        return xp.sum(x, axis=tuple(range(x.ndim - like.ndim)))
+    ones = tuple(i for i, n in enumerate(like.shape) if n == 1)
+    return xp.sum(x, axis=ones, keepdims=True) if ones else x
+
+
+class ElementLeaves(NamedTuple):
+    """The arrays of sigmoid and log_sigmoid."""
+
+    x: Array
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """The sigmoid, or its logarithm, elementwise: the softmax of the two classes (x, 0)."""
+
+    dtype: DType
+    log: bool = False
+
+    names: ClassVar[tuple[str, ...]] = ElementLeaves._fields
+    constant: ClassVar[tuple[str, ...]] = ()
+
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, tuple[()]]:
+        """The value in the dtype of x."""
+        x = xp.astype(leaves[0], self.dtype)
+        value = -_stats.surprisal_pair(xp, x)[0] if self.log else _stats.probability_pair(xp, x)
+        return xp.astype(value, leaves[0].dtype), ()
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bar: Array,
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradient by x: p (1 - p), or 1 - p for the logarithm."""
+        x = xp.astype(leaves[0], self.dtype)
+        slope = _stats.probability_pair(xp, -x)
+        if not self.log:
+            slope = slope * _stats.probability_pair(xp, x)
+        return (xp.astype(xp.astype(bar, self.dtype) * slope, leaves[0].dtype),)

@@ -1,0 +1,65 @@
+"""Rows become a number: mean, sum or none, and what a mean divides by."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from xentropy._typing import Array, Namespace, Normalizer, Reduction
+
+
+class Reducer(NamedTuple):
+    """How the losses of rows are reduced; ``count`` is what a mean divides by, None elsewhere.
+
+    ``counts_weights`` says that the count is the sum of the rows' masses and so depends on the
+    coefficients.
+    """
+
+    reduction: Reduction
+    count: Array | None = None
+    counts_weights: bool = False
+
+
+def reducer(
+    xp: Namespace,
+    reduction: Reduction,
+    normalizer: Normalizer | None,
+    masses: Array,
+    kept: Array | None,
+    number: Array | None,
+) -> Reducer:
+    """The reducer for rows with these masses; ``number`` is a normalizer given as a value."""
+    if reduction != "mean":
+        return Reducer(reduction)
+    if number is not None:
+        return Reducer(reduction, number)
+    if normalizer == "weights":
+        return Reducer(reduction, xp.sum(masses), counts_weights=True)
+    if normalizer == "valid" and kept is not None:
+        return Reducer(reduction, kept)
+    return Reducer(reduction, xp.sum(xp.ones_like(masses)))
+
+
+def reduce(xp: Namespace, rows: Array, how: Reducer) -> Array:
+    """The reduced loss; a mean over nothing is 0."""
+    if how.reduction == "none":
+        return rows
+    total = xp.sum(rows)
+    if how.count is None:
+        return total
+    return xp.where(how.count == 0, xp.zeros_like(total), total / _nonzero(xp, how.count))
+
+
+def spread(xp: Namespace, how: Reducer, bar: Array) -> Array:
+    """The gradient by every row's loss, given the gradient ``bar`` by the reduced loss."""
+    if how.count is None:
+        return bar
+    return xp.where(how.count == 0, xp.zeros_like(bar), bar / _nonzero(xp, how.count))
+
+
+def pull_count(xp: Namespace, rows: Array, how: Reducer, bar: Array) -> Array:
+    """The gradient by the count of a mean: -mean / count."""
+    return -spread(xp, how, spread(xp, how, bar) * xp.sum(rows))
+
+
+def _nonzero(xp: Namespace, count: Array) -> Array:
+    return xp.where(count == 0, xp.ones_like(count), count)

@@ -1,0 +1,364 @@
+"""The four numbers that one visit to a row of logits leaves behind, and all their mathematics.
+
+A row of logits x with target coefficients t becomes ``max`` m, ``rest`` r (the sum of
+exp(x_j - m) over every class but one that attains m), ``gap`` g (the sum of t_j (m - x_j)) and
+``mass`` w (the sum of t_j). Then
+
+    logsumexp = m + log1p(r),   loss = w log1p(r) + g,   p_j = exp(x_j - m) / (1 + r),
+
+and every term but m is a sum of numbers of one sign, so nothing cancels. Statistics of parts of a
+row merge into those of the whole: they are a commutative monoid with identity (-inf, 0, 0, 0).
+
+With a temperature T the exponents are (x_j - m) / T; m stays a logit. The division comes after
+the subtraction on purpose: a compiler that contracts x * (1 / T) - m into one rounding would
+make the largest entry's exponent differ from zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+Array = Any
+Namespace = Any
+
+
+class Stats(NamedTuple):
+    """The statistics of rows; every field has the class axis kept with length one."""
+
+    max: Array
+    rest: Array
+    gap: Array
+    mass: Array
+
+
+class Coefficients(NamedTuple):
+    """Target coefficients t_j = on [j = label] + spread * weights_j + dense_j; None is absent.
+
+    A hard label stays two numbers per row and smoothing a row times a column, so that only
+    targets that are given densely are ever held densely.
+    """
+
+    label: Array | None = None
+    on: Array | None = None
+    spread: Array | None = None
+    weights: Array | None = None
+    dense: Array | None = None
+
+
+class Shares(NamedTuple):
+    """The exponentials of rows: exponents, their exp, the top entries, and two sums.
+
+    ``others`` is the sum over every class but one top entry. ``rest`` has the same value, and in
+    a differentiable visit also the derivative that flows through that top entry.
+    """
+
+    below: Array
+    exp: Array
+    top: Array
+    others: Array
+    rest: Array
+
+
+# Small array operations that the array API leaves to its users.
+
+
+def shape_of(xp: Namespace, x: Array) -> tuple[Any, ...]:
+    """The shape of ``x``; a namespace whose shapes may be unknown while tracing brings its own."""
+    dynamic = getattr(xp, "dynamic_shape", None)
+    return tuple(x.shape) if dynamic is None else cast("tuple[Any, ...]", dynamic(x))
+
+
+def class_numbers(xp: Namespace, x: Array, axis: int, dtype: Any) -> Array:
+    """The numbers 0 to K - 1, shaped to broadcast along the class axis of ``x``."""
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    device = getattr(x, "device", None)
+    numbers = xp.arange(shape_of(xp, x)[axis], dtype=dtype, device=device)
+    return xp.reshape(numbers, tuple(shape))
+
+
+def pick(xp: Namespace, x: Array, label: Array, axis: int) -> Array:
+    """The entry of every row that ``label`` (class axis kept) names."""
+    if hasattr(xp, "take_along_axis"):
+        return xp.take_along_axis(x, label, axis=axis)
+    chosen = class_numbers(xp, x, axis, label.dtype) == label
+    return xp.sum(xp.where(chosen, x, xp.zeros_like(x)), axis=axis, keepdims=True)
+
+
+def times(xp: Namespace, weight: Array, value: Array) -> Array:
+    """``weight * value`` with 0 * inf = 0 * nan = 0: a class without weight has no say.
+
+    Only values that are not finite are replaced, before the product, so that its derivatives by
+    both factors stay right where the weight is 0.
+    """
+    silent = (weight == 0) & ~xp.isfinite(value)
+    return weight * xp.where(silent, xp.zeros_like(value), value)
+
+
+# The coefficients.
+
+
+def mass(xp: Namespace, t: Coefficients, axis: int) -> Array:
+    """The sum of the coefficients of every row."""
+    total = t.on
+    if t.spread is not None:
+        spread = t.spread * xp.sum(t.weights, axis=axis, keepdims=True)
+        total = spread if total is None else total + spread
+    if t.dense is not None:
+        dense = xp.sum(t.dense, axis=axis, keepdims=True)
+        total = dense if total is None else total + dense
+    return total
+
+
+def weigh(xp: Namespace, t: Coefficients, value: Array, axis: int) -> Array:
+    """The sum of t_j * value_j of every row, with 0 * inf = 0."""
+    total = None if t.on is None else times(xp, t.on, pick(xp, value, t.label, axis))
+    if t.spread is not None:
+        share = xp.sum(times(xp, t.weights, value), axis=axis, keepdims=True)
+        total = times(xp, t.spread, share) + (0 if total is None else total)
+    if t.dense is not None:
+        dense = xp.sum(times(xp, t.dense, value), axis=axis, keepdims=True)
+        total = dense + (0 if total is None else total)
+    return total
+
+
+def every(xp: Namespace, t: Coefficients, like: Array, axis: int) -> Array:
+    """The coefficient of every class, elementwise; ``like`` has the logits' shape and dtype."""
+    total = xp.zeros_like(like) if t.dense is None else t.dense
+    if t.spread is not None:
+        total = total + t.spread * t.weights
+    if t.on is not None:
+        here = class_numbers(xp, like, axis, t.label.dtype) == t.label
+        total = xp.where(here, total + t.on, total)
+    return total
+
+
+# Observing and merging.
+
+
+def _below(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
+    """(x - m) / T, and 0 where x attains an infinite m (where the difference would be NaN)."""
+    endless = xp.isinf(peak) & (x == peak)
+    below = xp.where(endless, xp.zeros_like(x), x - peak)
+    return below if temperature == 1.0 else below / temperature
+
+
+def shares(
+    xp: Namespace,
+    x: Array,
+    peak: Array,
+    *,
+    axis: int,
+    temperature: float = 1.0,
+    rest: Array | None = None,
+    again: bool = False,
+) -> Shares:
+    """The exponentials of the rows of ``x`` below their largest logits ``peak``.
+
+    ``rest`` spares the sums where an earlier visit has them. ``again`` visits in operations that
+    a framework can differentiate to any order with ``peak`` held constant: one top entry is
+    singled out by its place, and its own exponential, exp(0), stays in the sums.
+    """
+    below = _below(xp, x, peak, temperature)
+    exp = xp.exp(below)
+    if again:
+        return _shares_again(xp, x, peak, below, exp, axis)
+    top = x == peak
+    if rest is None:
+        rest = _rest(xp, peak, exp, top, axis)
+    return Shares(below, exp, top, rest, rest)
+
+
+def _rest(xp: Namespace, peak: Array, exp: Array, top: Array, axis: int) -> Array:
+    """r: the classes below the maximum, and every class but one that attains it."""
+    zero = xp.zeros_like(exp)
+    others = xp.sum(xp.where(top, zero, exp), axis=axis, keepdims=True)
+    ties = xp.sum(xp.where(top, xp.ones_like(exp), zero), axis=axis, keepdims=True) - 1
+    return xp.where(peak == -float("inf"), xp.zeros_like(others), others + ties)
+
+
+def _shares_again(
+    xp: Namespace, x: Array, peak: Array, below: Array, exp: Array, axis: int
+) -> Shares:
+    first = xp.argmax(x, axis=axis, keepdims=True)
+    top = class_numbers(xp, x, axis, first.dtype) == first
+    zero = xp.zeros_like(exp)
+    own = xp.sum(xp.where(top, exp, zero), axis=axis, keepdims=True)
+    others = xp.sum(xp.where(top, zero, exp), axis=axis, keepdims=True)
+    others = xp.where(peak == -float("inf"), xp.zeros_like(others), others)
+    return Shares(below, exp, top, others, others + (own - 1))
+
+
+def observe(
+    xp: Namespace,
+    x: Array,
+    t: Coefficients,
+    *,
+    axis: int = -1,
+    temperature: float = 1.0,
+    peak: Array | None = None,
+) -> Stats:
+    """Visit rows of logits ``x`` with coefficients ``t`` once.
+
+    With ``peak`` (the maxima, held constant) the statistics can be differentiated by a framework.
+    """
+    again = peak is not None
+    top = peak if again else xp.max(x, axis=axis, keepdims=True)
+    seen = shares(xp, x, top, axis=axis, temperature=temperature, again=again)
+    gap = weigh(xp, t, -seen.below, axis)
+    return Stats(top, seen.rest, gap, mass(xp, t, axis))
+
+
+def observe_normalized(xp: Namespace, log_p: Array, t: Coefficients, *, axis: int = -1) -> Stats:
+    """Statistics of rows that are log-probabilities as given: their logsumexp is 0, not computed."""
+    total = mass(xp, t, axis)
+    zero = xp.zeros_like(total)
+    return Stats(zero, zero, weigh(xp, t, -log_p, axis), total)
+
+
+def observe_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Stats:
+    """Statistics of the two classes with logits (x, 0), elementwise, weighted (on, off)."""
+    top = xp.where(x > 0, x, xp.zeros_like(x))
+    top = xp.where(xp.isnan(x), x, top)
+    gap = times(xp, on, xp.where(x < 0, -x, xp.zeros_like(x)))
+    gap = gap + times(xp, off, xp.where(x > 0, x, xp.zeros_like(x)))
+    return Stats(top, xp.exp(-xp.abs(x)), gap, on + off)
+
+
+def observe_pair_normalized(
+    xp: Namespace, yes: Array, no: Array, on: Array, off: Array
+) -> Stats:
+    """Statistics of two classes whose surprisals -log p are (yes, no) as given."""
+    zero = xp.zeros_like(on)
+    return Stats(zero, zero, times(xp, on, yes) + times(xp, off, no), on + off)
+
+
+def identity(xp: Namespace, like: Array) -> Stats:
+    """The statistics of no class at all, for rows shaped as ``like``."""
+    zero = xp.zeros_like(like)
+    return Stats(zero - float("inf"), zero, zero, zero)
+
+
+def merge(xp: Namespace, a: Stats, b: Stats, *, temperature: float = 1.0) -> Stats:
+    """The statistics of the union of two disjoint sets of classes of the same rows."""
+    peak = xp.maximum(a.max, b.max)
+    down_a, down_b = (_below(xp, s.max, peak, temperature) for s in (a, b))
+    sum_a, sum_b = (
+        xp.where(s.max == -float("inf"), xp.zeros_like(s.rest), 1 + s.rest) * xp.exp(down)
+        for s, down in ((a, down_a), (b, down_b))
+    )
+    # The side that attains the maximum leaves its own top class out; the other side counts whole.
+    rest = xp.where(a.max >= b.max, a.rest + sum_b, sum_a + b.rest)
+    gap = (a.gap + times(xp, a.mass, -down_a)) + (b.gap + times(xp, b.mass, -down_b))
+    return Stats(peak, rest, gap, a.mass + b.mass)
+
+
+# What the statistics tell.
+
+
+def settled(xp: Namespace, peak: Array, rest: Array) -> Array:
+    """``rest``, or NaN for rows that have no softmax: all -inf, or two and more +inf."""
+    lost = (peak == -float("inf")) | ((peak == float("inf")) & (rest >= 1))
+    return xp.where(lost, xp.zeros_like(rest) + float("nan"), rest)
+
+
+def finish(xp: Namespace, stats: Stats) -> Array:
+    """The loss of every row: w log1p(r) + g."""
+    rest = settled(xp, stats.max, stats.rest)
+    return times(xp, stats.mass, xp.log1p(rest)) + stats.gap
+
+
+def logsumexp(xp: Namespace, stats: Stats, *, temperature: float = 1.0) -> Array:
+    """The log of the sum of exponentials of every row: m / T + log1p(r)."""
+    return stats.max / temperature + xp.log1p(stats.rest)
+
+
+def probabilities(xp: Namespace, seen: Shares, peak: Array) -> Array:
+    """The softmax of every row: exp(x_j - m) / (1 + r)."""
+    return seen.exp / (1 + settled(xp, peak, seen.rest))
+
+
+def residual(xp: Namespace, seen: Shares, peak: Array, t: Array, total: Array) -> Array:
+    """w p_j - t_j, the gradient of a row's loss, in the form that does not cancel.
+
+    At the top entry p = 1 / (1 + r), and w p - t = ((w - t) - r t) / (1 + r): for a hard label
+    exactly -r / (1 + r), which survives where p has long been rounded to 1.
+    """
+    rest = settled(xp, peak, seen.rest)
+    others = settled(xp, peak, seen.others)
+    usual = times(xp, total, seen.exp / (1 + rest)) - t
+    careful = ((total - t) - times(xp, t, others)) / (1 + rest)
+    return xp.where(seen.top & (total != 0), careful, usual)
+
+
+def surprisal(xp: Namespace, seen: Shares, peak: Array) -> Array:
+    """logsumexp - x_j of every class, the derivative of a row's loss by its coefficient t_j."""
+    return xp.log1p(settled(xp, peak, seen.rest)) - seen.below
+
+
+def pullback(
+    xp: Namespace,
+    seen: Shares,
+    peak: Array,
+    t: Coefficients,
+    *,
+    axis: int = -1,
+    temperature: float = 1.0,
+    lse_weight: Array | None = None,
+) -> Array:
+    """The gradient by the logits of ``loss + lse_weight * logsumexp`` of every row.
+
+    ``lse_weight`` is a constant here: a caller whose weight depends on the logsumexp passes the
+    derivative of its term.
+    """
+    dense = every(xp, t, seen.exp, axis)
+    gradient = residual(xp, seen, peak, dense, mass(xp, t, axis))
+    if lse_weight is not None:
+        gradient = gradient + times(xp, lse_weight, probabilities(xp, seen, peak))
+    return gradient if temperature == 1.0 else gradient / temperature
+
+
+def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
+    """The gradient by x of the loss of the two classes with logits (x, 0)."""
+    rest = xp.exp(-xp.abs(x))
+    ahead = times(xp, on, rest)
+    behind = times(xp, off, rest)
+    return xp.where(x >= 0, off - ahead, behind - on) / (1 + rest)
+
+
+def surprisal_pair(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """-log of the probability of the two classes with logits (x, 0)."""
+    tail = xp.log1p(xp.exp(-xp.abs(x)))
+    zero = xp.zeros_like(x)
+    return tail + xp.where(x < 0, -x, zero), tail + xp.where(x > 0, x, zero)
+
+
+def probability_pair(xp: Namespace, x: Array) -> Array:
+    """The probability of the first of the two classes with logits (x, 0): the sigmoid."""
+    rest = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, xp.ones_like(rest), rest) / (1 + rest)
+
+
+def pullback_log_softmax(
+    xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int
+) -> Array:
+    """The gradient by (x_j - m) / T of the log-probabilities: the residual with t = ``bar``."""
+    rest = settled(xp, peak, seen.rest)
+    others = settled(xp, peak, seen.others)
+    total = xp.sum(bar, axis=axis, keepdims=True)
+    careful = (others * bar - (total - bar)) / (1 + rest)
+    return xp.where(seen.top, careful, bar - total * (seen.exp / (1 + rest)))
+
+
+def pullback_softmax(
+    xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int
+) -> Array:
+    """The gradient by (x_j - m) / T of the probabilities: p_j (bar_j - sum of bar p)."""
+    p = probabilities(xp, seen, peak)
+    others = settled(xp, peak, seen.others)
+    below = xp.sum(xp.where(seen.top, xp.zeros_like(p), bar * p), axis=axis, keepdims=True)
+    top = xp.sum(xp.where(seen.top, bar * p, xp.zeros_like(p)), axis=axis, keepdims=True)
+    share = others / (1 + settled(xp, peak, seen.rest))
+    # With ties, the other entries that attain the maximum count as well.
+    careful = bar * share - (below + (top - bar * p))
+    return p * xp.where(seen.top, careful, bar - (below + top))

@@ -1,0 +1,188 @@
+"""Targets become coefficients: labels, probabilities, smoothing, weights, ignored rows, masks.
+
+The coefficient of class j in row i is
+
+    t_ij = s_i c_j v_ij,    v_ij = (1 - e) B_ij + e mass_i / K_i,    mass_i = sum_j B_ij,
+
+with B the one-hot of the label or the probabilities as given, e the label smoothing, s the sample
+weights (0 where the row is ignored), c the class weights and K_i the unmasked classes of the row,
+over which alone the smoothing is spread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from xentropy._stats import Coefficients, class_numbers, shape_of, times
+from xentropy._typing import Array, DType, Namespace
+
+Weigh: TypeAlias = Callable[[Array], Array]
+
+
+class Labels(NamedTuple):
+    """Labels made safe to index with, which rows are kept, and which labels name a class."""
+
+    index: Array
+    kept: Array
+    valid: Array
+
+
+class Targets(NamedTuple):
+    """What makes the coefficients: every array in the compute dtype, with all the dimensions.
+
+    ``labels`` or ``given`` is there, never both; ``scale`` is s_i, ``weights`` c_j, ``mask`` is
+    True at the classes that take part, ``like`` has the shape of the logits.
+    """
+
+    labels: Labels | None
+    given: Array | None
+    scale: Array | None
+    weights: Array | None
+    mask: Array | None
+    smoothing: float
+    like: Array
+    axis: int
+
+
+def read_labels(
+    xp: Namespace, labels: Array, count: int | Array, ignore_index: int | None, index_dtype: DType
+) -> Labels:
+    """Labels of any integer dtype as indices; nothing wraps and nothing is cast to a float."""
+    info = xp.iinfo(labels.dtype)
+    lowest, largest = int(info.min), int(info.max)
+    everywhere = labels == labels  # noqa: PLR0124 - an array of True, of the labels' shape
+    kept = everywhere
+    if ignore_index is not None and lowest <= ignore_index <= largest:
+        kept = labels != ignore_index
+    valid = _below(xp, labels, count, largest)
+    valid = valid if lowest == 0 else valid & (labels >= 0)
+    index = xp.where(valid & kept, labels, xp.zeros_like(labels))
+    return Labels(xp.astype(index, index_dtype), kept, valid)
+
+
+def _below(xp: Namespace, labels: Array, count: int | Array, largest: int) -> Array:
+    """Where a label is below ``count``, a number that the labels' dtype need not be able to hold."""
+    if not isinstance(count, int):
+        return xp.astype(labels, count.dtype) < count
+    return labels == labels if count > largest else labels < count  # noqa: PLR0124
+
+
+def _row(xp: Namespace, targets: Targets) -> Array:
+    """Ones of the rows' shape."""
+    if targets.labels is not None:
+        kept = targets.labels.kept
+        return xp.astype(xp.ones_like(kept), targets.like.dtype)
+    return xp.ones_like(xp.sum(targets.like, axis=targets.axis, keepdims=True))
+
+
+def row_scale(xp: Namespace, targets: Targets) -> Array:
+    """s_i: the sample weight of every row, 0 where the row is ignored."""
+    scale = _row(xp, targets) if targets.scale is None else targets.scale
+    if targets.labels is None:
+        return scale
+    return xp.where(targets.labels.kept, scale, xp.zeros_like(scale))
+
+
+def kept_rows(xp: Namespace, targets: Targets) -> Array:
+    """How many rows are neither ignored nor weighted 0."""
+    scale = row_scale(xp, targets)
+    ones = xp.ones_like(scale)
+    return xp.sum(xp.where(scale == 0, xp.zeros_like(scale), ones))
+
+
+def _factors(xp: Namespace, targets: Targets) -> Array:
+    """c_j, and 0 at a masked class: what takes part in the smoothing."""
+    if targets.weights is None:
+        numbers = class_numbers(xp, targets.like, targets.axis, xp.int32)
+        weights = xp.astype(numbers >= 0, targets.like.dtype)
+    else:
+        weights = targets.weights
+    if targets.mask is None:
+        return weights
+    return xp.where(targets.mask, weights, xp.zeros_like(weights))
+
+
+def _share(xp: Namespace, targets: Targets) -> Array:
+    """e / K_i of every row."""
+    ones = _factors(xp, targets._replace(weights=None))
+    count = xp.sum(ones, axis=targets.axis, keepdims=True)
+    return targets.smoothing / xp.where(count == 0, xp.ones_like(count), count)
+
+
+def coefficients(xp: Namespace, targets: Targets) -> Coefficients:
+    """The coefficients t, labels kept as labels and the smoothing as a row times a column."""
+    scale = row_scale(xp, targets)
+    if targets.labels is None:
+        return _soft(xp, targets, scale)
+    on = scale * (1 - targets.smoothing)
+    if targets.weights is not None:
+        on = on * _lookup(xp, targets.weights, targets.labels.index)
+    missing = targets.labels.kept & ~targets.labels.valid
+    on = xp.where(missing, xp.zeros_like(on) + float("nan"), on)
+    if targets.smoothing == 0:
+        return Coefficients(label=targets.labels.index, on=on)
+    spread = scale * _share(xp, targets)
+    return Coefficients(targets.labels.index, on, spread, _factors(xp, targets))
+
+
+def _soft(xp: Namespace, targets: Targets, scale: Array) -> Coefficients:
+    dense = targets.given
+    if targets.smoothing == 0 and targets.weights is None and targets.scale is None:
+        return Coefficients(dense=dense)
+    dense = scale * (1 - targets.smoothing) * dense
+    dense = dense if targets.weights is None else dense * targets.weights
+    if targets.smoothing == 0:
+        return Coefficients(dense=dense)
+    total = xp.sum(targets.given, axis=targets.axis, keepdims=True)
+    spread = scale * _share(xp, targets) * total
+    return Coefficients(dense=dense, spread=spread, weights=_factors(xp, targets))
+
+
+def _lookup(xp: Namespace, weights: Array, index: Array) -> Array:
+    """The class weight of every label."""
+    flat = xp.take(xp.reshape(weights, (-1,)), xp.reshape(index, (-1,)), axis=0)
+    return xp.reshape(flat, shape_of(xp, index))
+
+
+def _pattern(xp: Namespace, targets: Targets) -> Array:
+    """v_ij, dense: for the gradients by weights, which need every class anyway."""
+    if targets.labels is None:
+        base = targets.given
+        total = xp.sum(base, axis=targets.axis, keepdims=True)
+    else:
+        index = targets.labels.index
+        here = class_numbers(xp, targets.like, targets.axis, index.dtype) == index
+        base = xp.astype(here & targets.labels.kept, targets.like.dtype)
+        total = xp.astype(targets.labels.kept, targets.like.dtype)
+    if targets.smoothing == 0:
+        return base
+    unmasked = _factors(xp, targets._replace(weights=None))
+    return (1 - targets.smoothing) * base + _share(xp, targets) * total * unmasked
+
+
+# The gradients: ``weigh`` gives, for a factor of every t_ij, the gradient through that factor.
+
+
+def pull_scale(xp: Namespace, targets: Targets, weigh: Weigh) -> Array:
+    """The gradient by s_i."""
+    pattern = _pattern(xp, targets)
+    pattern = pattern if targets.weights is None else pattern * targets.weights
+    return xp.sum(weigh(pattern), axis=targets.axis, keepdims=True)
+
+
+def pull_weights(xp: Namespace, targets: Targets, weigh: Weigh) -> Array:
+    """The gradient by c_j, before the sum over rows."""
+    return weigh(row_scale(xp, targets) * _pattern(xp, targets))
+
+
+def pull_given(xp: Namespace, targets: Targets, weigh: Weigh) -> Array:
+    """The gradient by the probabilities: their own share, and that of the mass they smooth with."""
+    scale = row_scale(xp, targets)
+    factor = scale * (1 - targets.smoothing)
+    factor = factor if targets.weights is None else factor * targets.weights
+    direct = weigh(factor + xp.zeros_like(targets.like))
+    if targets.smoothing == 0:
+        return direct
+    smoothed = weigh(scale * _share(xp, targets) * _factors(xp, targets))
+    return direct + xp.sum(smoothed, axis=targets.axis, keepdims=True)
