@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from xentropy._typing import Array, DType, Kind, Namespace
 
@@ -14,8 +14,13 @@ class Rule(Protocol):
     is None, in the leaves as in the gradients. Rules are immutable and hashable.
     """
 
-    names: ClassVar[tuple[str, ...]]
-    constant: ClassVar[tuple[str, ...]]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the leaves."""
+
+    @property
+    def constant(self) -> tuple[str, ...]:
+        """The names of the leaves that have no gradient."""
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...]

@@ -34,10 +34,18 @@ def show(shape: Any) -> str:
     return str(tuple(None if n is None else int(n) for n in shape))
 
 
+def entry(name: str, place: tuple[int, ...], value: object, rule: str) -> ValueError:
+    """An entry of an array that breaks a rule, with the first place where one stands."""
+    return ValueError(f"{_at(name, place)} is {value}, but every entry must be {rule}")
+
+
+def _at(name: str, place: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
 def label(value: int, place: tuple[int, ...], classes: int, name: str = "targets") -> IndexError:
     """A label outside the classes, with the first place where one stands."""
-    where = f"{name}[{', '.join(map(str, place))}]" if place else name
     return IndexError(
-        f"{where} is {value}, but a label must be in 0..{classes - 1} "
+        f"{_at(name, place)} is {value}, but a label must be in 0..{classes - 1} "
         f"for {classes} classes (or be ignore_index)"
     )

@@ -289,7 +289,8 @@ def _factors(inputs: Inputs, b: Any, axis: int | None) -> Array | None:
     if b is None:
         return None
     array = inputs.weights(b, "b")
+    if inputs.backend.inspectable(array):
+        inputs.not_negative(array, "b")
     if inputs.backend.shape(array) == ():
         return array
-    inputs.broadcast(array, axis, "b")
-    return array
+    return inputs.broadcast(array, axis, "b")

@@ -114,7 +114,7 @@ class Inputs:
         if value is None:
             return None
         array = self.weights(value, "sample_weights")
-        return self.fit(array, shape, "sample_weights", f"it must be {_errors.show(shape)}")
+        return self.fit(array, shape, "sample_weights", "one weight for every row or element")
 
     def normalizer(self, value: Any, reduction: str) -> tuple[Normalizer, Array | None]:
         """The name of the normalizer, and its value where it is given as a number."""
@@ -137,15 +137,14 @@ class Inputs:
         if len(shape) == len(self.shape) and same_shape(shape, self.shape):
             self._probabilities(targets, kind, ignore_index)
             return targets, False
-        rows = self.rows(axis)
-        rule = f"labels must have shape {_errors.show(rows)}, probabilities the same shape"
-        self.fit(targets, rows, "targets", rule)
+        rule = "labels have its shape without the class axis, probabilities the same shape"
+        self.fit(targets, self.rows(axis), "targets", rule)
         if kind != "integral":
             rule = f"integer labels, or probabilities of shape {_errors.show(self.shape)}"
             raise _errors.dtype("targets", rule, targets.dtype)
         count = self.shape[axis]
         if count is not None and self.backend.inspectable(targets):
-            self.check_labels(targets, count, ignore_index)
+            self.check_labels(targets, count, ignore_index, value)
         return targets, True
 
     def _probabilities(self, targets: Array, kind: str, ignore_index: int | None) -> None:
@@ -156,18 +155,35 @@ class Inputs:
                 "ignore_index", "None where targets are probabilities", ignore_index
             )
 
-    def check_labels(self, labels: Array, count: int, ignore_index: int | None) -> None:
-        """Raise an IndexError for the first label that is no class and is not ignored."""
-        if 0 in self.backend.shape(labels):
-            return
-        xp = self.xp
-        read = read_labels(xp, labels, count, ignore_index, self.backend.index_dtype)
-        bad = xp.astype(xp.reshape(read.kept & ~read.valid, (-1,)), xp.int32)
-        first = int(xp.argmax(bad, axis=0))
-        if int(bad[first]):
-            value = int(xp.reshape(labels, (-1,))[first])
-            place = unravel(first, self.backend.shape(labels))
-            raise _errors.label(value, place, count)
+    def check_labels(
+        self, labels: Array, count: int, ignore_index: int | None, given: Any
+    ) -> None:
+        """Raise an IndexError for the first label that is no class and is not ignored.
+
+        The error shows what was ``given``, before a backend made it its own.
+        """
+        read = read_labels(self.xp, labels, count, ignore_index, self.backend.index_dtype)
+        place = self._first(read.kept & ~read.valid)
+        if place is not None:
+            value = (given if hasattr(given, "dtype") else labels)[place]
+            # PyTorch turns its uint64 into a Python number by tolist alone.
+            plain = value.tolist() if hasattr(value, "tolist") else int(value)
+            raise _errors.label(plain, place, count)
+
+    def not_negative(self, array: Array, name: str) -> None:
+        """Raise a ValueError for the first factor below 0."""
+        place = self._first(array < 0)
+        if place is not None:
+            raise _errors.entry(name, place, float(array[place]), "at least 0")
+
+    def _first(self, flags: Array) -> tuple[int, ...] | None:
+        """The place of the first True, or None."""
+        shape = self.backend.shape(flags)
+        if 0 in shape:
+            return None
+        flat = self.xp.astype(self.xp.reshape(flags, (-1,)), self.xp.int32)
+        first = int(self.xp.argmax(flat, axis=0))
+        return unravel(first, shape) if int(flat[first]) else None
 
 
 def same_shape(found: Shape, wanted: Shape) -> bool:

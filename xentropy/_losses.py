@@ -294,7 +294,7 @@ def binary_cross_entropy(
     if kind in ("complex floating", "other"):
         raise _errors.dtype("targets", "real", leaf.dtype)
     if kind == "integral" and inputs.backend.inspectable(leaf):
-        inputs.check_labels(leaf, 2, None)
+        inputs.check_labels(leaf, 2, None, targets)
     reduced = _inputs.reduction(reduction)
     named, number = inputs.normalizer(normalizer, reduced)
     rule = PairLoss(

@@ -57,8 +57,13 @@ class RowLoss:
     reduction: Reduction = "mean"
     normalizer: Normalizer = "weights"
 
-    names: ClassVar[tuple[str, ...]] = Leaves._fields
     constant: ClassVar[tuple[str, ...]] = ("where",)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The leaves as the public function calls them."""
+        first = "log_probs" if self.source == "log_probabilities" else "logits"
+        return (first, *Leaves._fields[1:])
 
     def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, Stats]:
         """The reduced loss, and the statistics of the rows for the pullback."""

@@ -212,8 +212,8 @@ def observe(
 def observe_normalized(xp: Namespace, log_p: Array, t: Coefficients, *, axis: int = -1) -> Stats:
     """Statistics of rows that are log-probabilities as given: their logsumexp is 0, not computed."""
     total = mass(xp, t, axis)
-    zero = xp.zeros_like(total)
-    return Stats(zero, zero, weigh(xp, t, -log_p, axis), total)
+    gap = weigh(xp, t, -log_p, axis)
+    return Stats(xp.zeros_like(total), xp.zeros_like(total), gap, total)
 
 
 def observe_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Stats:
@@ -229,8 +229,8 @@ def observe_pair_normalized(
     xp: Namespace, yes: Array, no: Array, on: Array, off: Array
 ) -> Stats:
     """Statistics of two classes whose surprisals -log p are (yes, no) as given."""
-    zero = xp.zeros_like(on)
-    return Stats(zero, zero, times(xp, on, yes) + times(xp, off, no), on + off)
+    gap = times(xp, on, yes) + times(xp, off, no)
+    return Stats(xp.zeros_like(on), xp.zeros_like(on), gap, on + off)
 
 
 def identity(xp: Namespace, like: Array) -> Stats:
@@ -282,12 +282,13 @@ def residual(xp: Namespace, seen: Shares, peak: Array, t: Array, total: Array) -
     """w p_j - t_j, the gradient of a row's loss, in the form that does not cancel.
 
     At the top entry p = 1 / (1 + r), and w p - t = ((w - t) - r t) / (1 + r): for a hard label
-    exactly -r / (1 + r), which survives where p has long been rounded to 1.
+    exactly -r / (1 + r), which survives where p has long been rounded to 1. The factor exp(0)
+    is 1 there, and carries the derivative of a differentiable visit.
     """
     rest = settled(xp, peak, seen.rest)
     others = settled(xp, peak, seen.others)
     usual = times(xp, total, seen.exp / (1 + rest)) - t
-    careful = ((total - t) - times(xp, t, others)) / (1 + rest)
+    careful = ((total - t) * seen.exp - times(xp, t, others)) / (1 + rest)
     return xp.where(seen.top & (total != 0), careful, usual)
 
 
@@ -346,7 +347,7 @@ def pullback_log_softmax(
     rest = settled(xp, peak, seen.rest)
     others = settled(xp, peak, seen.others)
     total = xp.sum(bar, axis=axis, keepdims=True)
-    careful = (others * bar - (total - bar)) / (1 + rest)
+    careful = (others * bar - (total - bar) * seen.exp) / (1 + rest)
     return xp.where(seen.top, careful, bar - total * (seen.exp / (1 + rest)))
 
 

@@ -64,7 +64,37 @@ def iinfo(dtype: DType) -> SimpleNamespace:
 
 def sum(x: Array, axis: Any = None, keepdims: bool = False) -> Array:  # noqa: A001
     """Sum over some axes, or all."""
+    if isinstance(axis, int) and not tf.executing_eagerly():
+        x = _folded(x, axis)
     return tf.reduce_sum(x, axis=axis, keepdims=keepdims)
+
+
+def _folded(x: Array, axis: int) -> Array:
+    """A long axis folded into a sixteenth by adding its parts in pairs.
+
+    XLA on a CPU adds one entry after the other: over 32000 exponentials the error is near ten
+    units in the last place, folded it is near one, and the fused loop takes no longer.
+    """
+    length = x.shape[axis]
+    if length is None or length < _LONG:
+        return x
+    parts = tf.split(_slice(x, axis, 0, length - length % _PARTS), _PARTS, axis=axis)
+    while len(parts) > 1:
+        parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    if length % _PARTS == 0:
+        return parts[0]
+    rest = _slice(x, axis, length - length % _PARTS, length)
+    return tf.concat([parts[0], rest], axis=axis)
+
+
+_LONG = 4096
+_PARTS = 16
+
+
+def _slice(x: Array, axis: int, start: int, stop: int) -> Array:
+    index: list[slice] = [slice(None)] * x.shape.rank
+    index[axis] = slice(start, stop)
+    return x[tuple(index)]
 
 
 def max(x: Array, axis: int, keepdims: bool = False) -> Array:  # noqa: A001

@@ -13,6 +13,8 @@ from xentropy._typing import Array, Kind
 class _Attached(torch.autograd.Function):
     """A rule as an autograd function: its leaves in, its value and its residuals out."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(rule: Rule, *leaves: Array | None) -> tuple[Array, ...]:
         value, residuals = rule.forward(xp, leaves)
@@ -40,14 +42,26 @@ class _Attached(torch.autograd.Function):
         )
 
 
+# PyTorch stores these dtypes but computes next to nothing with them.
+_SHELLS = frozenset({torch.uint16, torch.uint32, torch.uint64})
+
+
+def _signed(x: Array) -> Array:
+    """Unsigned integers as int64; what exceeds it stays larger than any number of classes."""
+    signed = x.to(torch.int64)
+    if x.dtype != torch.uint64:
+        return signed
+    return torch.where(signed < 0, torch.iinfo(torch.int64).max, signed)
+
+
 class TorchBackend(Backend):
     """PyTorch tensors on any device."""
 
     def adopt(self, x: Array) -> Array:
-        """Sparse and quantised layouts are refused: the core needs every element."""
+        """Dense layouts only; unsigned integers that PyTorch cannot compare become signed."""
         if x.layout is not torch.strided:
             raise TypeError(f"a {x.layout} tensor is not supported: pass tensor.to_dense()")
-        return x
+        return _signed(x) if x.dtype in _SHELLS else x
 
     def make(self, value: object, like: Array, *, floating: bool) -> Array:
         """Python numbers and lists as a tensor on the device of ``like``."""

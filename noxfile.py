@@ -1,0 +1,88 @@
+#!/usr/bin/env -S python -m nox -f
+# /// script
+# dependencies = ["nox>=2025.2.9"]  # the first with dependency_groups
+# ///
+"""Every check of the project, each in a virtual environment of its own.
+
+    nox                      all of them, which is what continuous integration runs
+    nox -s tests             the test suite, on every backend in turn
+    nox -s "tests(torch)"    on one backend; arguments after -- go to pytest
+    nox -s parity            all backends against the oracle and each other -> parity-report/
+
+What a session installs is named once: the dependency groups of pyproject.toml say what,
+constraints.txt says which version.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+# pip, not a faster installer that a machine may happen to have: every machine installs the same.
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+BACKENDS = ("numpy", "torch", "tensorflow", "jax", "strict", "together")
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def install(session: nox.Session, *groups: str, project: str | None = None) -> None:
+    """Install dependency groups and, built as a user's pip would build it, the project."""
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    built = () if project is None else (project,)
+    session.install("--constraint", str(ROOT / "constraints.txt"), *requirements, *built)
+
+
+@nox.session
+@nox.parametrize("backend", [nox.param(name, id=name) for name in BACKENDS])
+def tests(session: nox.Session, backend: str) -> None:
+    """Test one backend where no other framework is installed, or what needs several together."""
+    install(session, "test", backend, project=".[parity]")
+    alone = ["--backend", backend, "-m", "not packaging and not needs"]
+    options = ["-m", "needs"] if backend == "together" else alone
+    session.run("pytest", *options, *session.posargs, env=QUIET)
+    if backend == "numpy" and not session.posargs:
+        session.run("pytest", "--doctest-modules", "--pyargs", "xentropy")
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """Compare every backend, eager and compiled, with the oracle."""
+    install(session, "together", "peers", project=".[parity]")
+    arguments = session.posargs or ["--out", str(ROOT / "parity-report")]
+    # -P: the installed package, not the one in the directory that python -m starts from.
+    session.run("python", "-P", "-m", "xentropy", "parity", *arguments, env=QUIET)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting, imports and workflows; `-- --fix` mends what it can."""
+    install(session, "lint")
+    fixing = "--fix" in session.posargs
+    session.run("ruff", "check", *(["--fix"] if fixing else []), ".")
+    session.run("ruff", "format", *([] if fixing else ["--check"]), ".")
+    session.run("lint-imports", env={"PYTHONPATH": "backends"})
+    session.run("zizmor", "--offline", "--persona=auditor", ".github")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, strictly."""
+    install(session, "types", project=".[parity]")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist, the wheel from it, and try both in empty environments."""
+    install(session, "package")
+    # The other tests' conftest needs a backend; these need none.
+    confine = ["--confcutdir", "tests/packaging"]
+    session.run("pytest", *confine, "-m", "packaging", "tests/packaging", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()

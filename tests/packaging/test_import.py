@@ -1,0 +1,71 @@
+"""What an import of the installed package costs and brings along."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FRAMEWORKS = {"dask", "jax", "keras", "numpy", "scipy", "tensorflow", "torch"}
+ADAPTERS = sorted(
+    file.parent.name for file in Path(__file__).parents[2].glob("backends/*/__init__.py")
+)
+IMPORT = """
+import json, sys, time
+before = set(sys.modules)
+start = time.perf_counter()
+import {name}
+seconds = time.perf_counter() - start
+roots = {{module.partition(".")[0] for module in set(sys.modules) - before}}
+print(json.dumps({{"seconds": seconds, "roots": sorted(roots)}}))
+"""
+
+
+def importing(name: str) -> subprocess.CompletedProcess[str]:
+    """Import a module in a fresh interpreter that sees installed packages only."""
+    command = [sys.executable, "-I", "-c", IMPORT.format(name=name)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def observed(name: str) -> dict[str, Any]:
+    run = importing(name)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_xentropy_imports_no_framework() -> None:
+    roots = set(observed("xentropy")["roots"])
+    assert "xentropy" in roots
+    assert not roots & FRAMEWORKS
+    assert not roots & set(ADAPTERS)
+
+
+def test_xentropy_imports_in_under_30_ms() -> None:
+    observed("xentropy")  # Writes the bytecode, where the installer did not.
+    seconds = [observed("xentropy")["seconds"] for _ in range(7)]
+    assert statistics.median(seconds) < 0.030, seconds
+
+
+def test_there_are_adapters() -> None:
+    assert {"xentropy_jax", "xentropy_numpy", "xentropy_tensorflow", "xentropy_torch"} <= set(
+        ADAPTERS
+    )
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_needs_its_own_framework_and_no_other_adapter(adapter: str) -> None:
+    framework = adapter.removeprefix("xentropy_")
+    if importlib.util.find_spec(framework) is None:
+        run = importing(adapter)
+        assert run.returncode != 0
+        assert f"ModuleNotFoundError: No module named '{framework}'" in run.stderr
+    else:
+        roots = set(observed(adapter)["roots"])
+        assert framework in roots
+        assert roots & set(ADAPTERS) == {adapter}

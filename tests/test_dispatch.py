@@ -1,0 +1,145 @@
+"""The type of the array chooses the backend: built in, by entry point, by namespace."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import Framework
+
+import xentropy as xe
+from xentropy import _dispatch
+
+PLUGIN = Path(__file__).parent / "plugin"
+
+
+def in_a_process(code: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter, with a folder of installed distributions before others."""
+    setup = f"import sys; sys.path[:0] = {[str(path)] if path else []}; sys.path += {sys.path!r}\n"
+    return subprocess.run(
+        [sys.executable, "-c", setup + code], capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What pip would leave of the plugin distribution: its packages and its metadata."""
+    folder = tmp_path_factory.mktemp("site")
+    for package in ("listy", "xentropy_listy"):
+        shutil.copytree(PLUGIN / package, folder / package)
+    info = folder / "xentropy_listy-0.0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: xentropy-listy\nVersion: 0.0.1\n")
+    lines = (PLUGIN / "pyproject.toml").read_text().split('"xentropy.backends"]')[1]
+    entries = lines.split("[tool")[0].replace('"', "").strip()
+    (info / "entry_points.txt").write_text(f"[xentropy.backends]\n{entries}\n")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "__init__.py").write_text("class Broken: pass\n")
+    return folder
+
+
+def test_a_plugin_serves_its_own_arrays(site: Path) -> None:
+    done = in_a_process(
+        "import listy, xentropy as xe\n"
+        "x = listy.Listy([[30.0, 0.0, 0.0]])\n"
+        "print(f'{xe.cross_entropy(x, [0]):.6g}')\n"
+        "print(xe.value_and_grad(xe.cross_entropy)(x, listy.Listy([0]))[1].shape)\n",
+        site,
+    )
+    assert done.stdout.split("\n")[:2] == ["1.87152e-13", "(1, 3)"], done.stderr
+
+
+def test_only_the_plugin_of_the_array_is_loaded(site: Path) -> None:
+    done = in_a_process(
+        "import numpy as np, xentropy as xe, sys\n"
+        "xe.softmax(np.ones(3))\n"
+        "print('xentropy_listy' in sys.modules, 'xentropy_torch' in sys.modules)\n",
+        site,
+    )
+    assert done.stdout.strip() == "False False", done.stderr
+
+
+def test_a_broken_plugin_warns_and_is_passed_over(site: Path) -> None:
+    done = in_a_process(
+        "import broken, warnings, xentropy as xe\n"
+        "warnings.simplefilter('always')\n"
+        "try: xe.softmax(broken.Broken())\n"
+        "except TypeError as error: print(error)\n",
+        site,
+    )
+    assert "x is a broken.Broken, which no backend knows" in done.stdout, done.stderr
+    assert "plugin 'xentropy_listy:no_such_name' for broken failed to load" in done.stderr
+
+
+def test_importing_xentropy_imports_no_framework() -> None:
+    done = in_a_process(
+        "import xentropy\n"
+        "print([m for m in ('numpy', 'torch', 'tensorflow', 'jax', 'array_api_compat', "
+        "'xentropy_numpy', 'xentropy_torch') if m in sys.modules])\n"
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.backends("numpy")
+def test_subclasses_find_their_framework(framework: Framework) -> None:
+    class Mine(np.ndarray):
+        pass
+
+    x = np.ones(3).view(Mine)
+    assert float(xe.logsumexp(x)) == pytest.approx(1 + np.log(3))
+    assert type(xe.softmax(x)) is np.ndarray
+
+
+@pytest.mark.backends("numpy")
+def test_numpy_scalars(framework: Framework) -> None:
+    assert xe.sigmoid(np.float32(0.0)) == 0.5
+    assert isinstance(xe.sigmoid(np.float64(1.0)), np.float64)
+
+
+@pytest.mark.backends("torch")
+def test_parameters_are_tensors(framework: Framework) -> None:
+    import torch
+
+    x = torch.nn.Parameter(torch.zeros(2, 3))
+    xe.cross_entropy(x, torch.tensor([0, 1])).backward()
+    assert x.grad is not None
+
+
+@pytest.mark.backends("tensorflow")
+def test_variables_are_watched(framework: Framework) -> None:
+    import tensorflow as tf
+
+    x = tf.Variable([[1.0, 2.0, 3.0]])
+    with tf.GradientTape() as tape:
+        loss = xe.cross_entropy(x, [0])
+    grad = tape.gradient(loss, x).numpy()[0]
+    p = np.exp([1.0, 2.0, 3.0]) / np.exp([1.0, 2.0, 3.0]).sum()
+    np.testing.assert_allclose(grad, p - [1, 0, 0], rtol=1e-6)
+
+
+def test_a_known_type_is_one_lookup(framework: Framework) -> None:
+    x = framework.array([1.0, 2.0])
+    backend = _dispatch.backend_of(x, "x")
+    assert _dispatch._known[type(x)] is backend
+    assert _dispatch.backend_of(x, "x") is backend
+
+
+def test_dask_stays_lazy() -> None:
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(0)
+    x, labels = rng.standard_normal((8, 6)), rng.integers(0, 6, 8)
+    lazy = da.from_array(x, chunks=(4, 3))
+    value = xe.cross_entropy(lazy, da.from_array(labels, chunks=4), label_smoothing=0.1)
+    assert isinstance(value, da.Array)
+    wanted = xe.cross_entropy(x, labels, label_smoothing=0.1)
+    np.testing.assert_allclose(value.compute(), wanted, rtol=1e-14)
+    np.testing.assert_allclose(xe.softmax(lazy).compute(), xe.softmax(x), rtol=1e-14)
+    total = xe.logsumexp(lazy, axis=0).compute()
+    np.testing.assert_allclose(total, xe.logsumexp(x, axis=0), rtol=1e-14)
+    grad = xe.value_and_grad(xe.cross_entropy)(lazy, da.from_array(labels, chunks=4))[1]
+    wanted = xe.value_and_grad(xe.cross_entropy)(x, labels)[1]
+    np.testing.assert_allclose(grad.compute(), wanted, rtol=1e-13)

@@ -1,0 +1,86 @@
+"""The README holds: its code prints what it says, and its commands and links exist."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def programs():
+    """Every Python block, with the text block right after it: what it prints."""
+    blocks = BLOCKS.findall(README.read_text(encoding="utf-8"))
+    pairs = zip(blocks, [*blocks[1:], ("", "")], strict=True)
+    return [
+        (code, output if following == "text" else "")
+        for (language, code), (following, output) in pairs
+        if language == "python"
+    ]
+
+
+def test_there_are_programs_that_print():
+    assert any(output for _, output in programs())
+
+
+@pytest.mark.needs("numpy", "torch")
+@pytest.mark.parametrize(("code", "output"), programs())
+def test_every_program_prints_what_the_page_says(code, output):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, str(README), "exec"), {})  # noqa: S102  # the page's own code
+    assert printed.getvalue() == output
+
+
+def test_it_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_every_relative_link_exists():
+    text = README.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    paths = [link for link in links if not link.startswith("http")]
+    assert paths
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+def test_every_extra_and_session_it_names_exists():
+    import tomllib
+
+    text = README.read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(project["project"]["optional-dependencies"])
+    listed = re.search(r"The extras are (.*?)\.", text, re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", listed)) == extras
+    assert set(re.findall(r'pip install "\.\[(\w+)\]"', text)) <= extras
+
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    sessions = set(re.findall(r"^def (\w+)\(session", noxfile, re.MULTILINE))
+    named = set(re.findall(r"nox -s (\w+)", text))
+    assert named == {"parity", "tests"}
+    assert named <= sessions
+
+
+def test_every_public_function_is_on_it():
+    import xentropy as xe
+
+    text = README.read_text(encoding="utf-8")
+    assert not [name for name in xe.__all__ if f"`{name}`" not in text and f"xe.{name}" not in text]
+
+
+@pytest.mark.needs("numpy", "torch", "tensorflow", "jax", "strict")
+def test_its_tables_are_those_of_a_run():
+    """Runs every library; the peers beside the four frameworks have to be installed."""
+    for peer in ("keras", "mpmath", "optax", "scipy"):
+        pytest.importorskip(peer)
+    command = [sys.executable, str(ROOT / "tools" / "readme_table.py"), "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,267 @@
+"""One row of a classification: what it gives each class, and how a loss pulls back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mpmath import mp, mpf
+
+from xentropy.parity.exact._number import (
+    INFINITY,
+    NOT_A_NUMBER,
+    NOTHING,
+    ONE,
+    UNDEFINED,
+    ZERO,
+    Exact,
+    depth,
+    dot,
+    sure,
+    total,
+)
+
+#: Units in the last place a hyperbolic tangent may be off by.
+TANH = 4
+
+
+class Row(Protocol):
+    """A row that a classification loss is made of."""
+
+    @property
+    def nats(self) -> list[Exact]:
+        """-log p of every class."""
+        ...
+
+    def extra(self) -> Exact:
+        """What the row adds to the loss for each unit of its sample weight."""
+        ...
+
+    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+        """The gradient of ``sum(coefficients * nats) + weight * extra`` by the row's entries."""
+        ...
+
+
+class Softmax:
+    """The softmax of a row, from ``exp(z_j) / sum(exp(z_k))``.
+
+    `shaken` holds, for each entry, how many epsilons a computation may have it off by: its distance to the largest
+    one, which is rounded before it is exponentiated. From there errors follow to first order.
+    """
+
+    def __init__(self, z: Sequence[mpf], shaken: Sequence[mpf] | None = None) -> None:
+        self.z = list(z)
+        self.top = _top(self.z)
+        self.p, self.lse = _normalised(self.z, self.top)
+        self.shaken = list(shaken) if shaken else [distance(v, self.top) for v in self.z]
+        self.mean = mp.fsum(p * d for p, d in zip(self.p, self.shaken, strict=True))
+
+    @property
+    def defined(self) -> bool:
+        """Whether the row has a softmax."""
+        return not self.p or not mp.isnan(self.p[0])
+
+    def sensitivity(self, j: int) -> mpf:
+        """The first-order error of ``log p_j``, in epsilons."""
+        return self.mean + self.shaken[j] * (1 - 2 * self.p[j])
+
+    def share(self, j: int) -> Exact:
+        """p_j."""
+        p = self.p[j]
+        return Exact(p, p, p * self.sensitivity(j)) if self.defined else UNDEFINED
+
+    def nat(self, j: int) -> Exact:
+        """-log p_j: infinite where ``z_j`` is -inf."""
+        if not self.defined:
+            return UNDEFINED
+        if mp.isinf(self.z[j]) or mp.isinf(self.lse):
+            return Exact(ZERO if self.z[j] == self.lse else INFINITY, ZERO)
+        value = self.lse - self.z[j]
+        return Exact(value, value, self.sensitivity(j))
+
+    def logsumexp(self) -> Exact:
+        """The log of the sum: the largest entry and a logarithm, of which neither may be lost in the other."""
+        if mp.isnan(self.lse) or mp.isinf(self.lse):
+            return Exact(self.lse, ZERO)
+        return Exact(self.lse, max(abs(self.lse), abs(self.top)), self.mean)
+
+
+def distance(z: mpf, top: mpf) -> mpf:
+    """How far below the top a finite entry lies; an infinite one carries no rounding."""
+    return ZERO if mp.isinf(z) or mp.isinf(top) or mp.isnan(z) or mp.isnan(top) else top - z
+
+
+def _top(z: Sequence[mpf]) -> mpf:
+    if any(mp.isnan(v) for v in z):
+        return NOT_A_NUMBER
+    return max(z, default=-INFINITY)
+
+
+def _normalised(z: Sequence[mpf], top: mpf) -> tuple[list[mpf], mpf]:
+    """The softmax and the log of the sum, the infinite ones included."""
+    undefined = [NOT_A_NUMBER] * len(z)
+    if mp.isnan(top) or top == -INFINITY:
+        return undefined, top
+    if top == INFINITY:
+        tops = [ONE if v == top else ZERO for v in z]
+        return (tops if sum(tops) == 1 else undefined), top
+    powers = [exponential(v) for v in z]
+    whole = mp.fsum(powers)
+    return [e / whole for e in powers], mp.log(whole)
+
+
+_POWERS: dict[tuple[mpf, int], mpf] = {}
+
+
+def exponential(z: mpf) -> mpf:
+    """exp, remembered: rounded logits repeat, and a vocabulary of zeros repeats often."""
+    key = (z, mp.prec)
+    if key not in _POWERS:
+        _POWERS[key] = ZERO if z == -INFINITY else mp.exp(z)
+    return _POWERS[key]
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How raw logits become the ones that are normalised: ``softcap * tanh(x / softcap) / temperature``."""
+
+    temperature: mpf = ONE
+    softcap: mpf | None = None
+    z_loss: mpf = ZERO
+
+    def bent(self, x: mpf) -> mpf:
+        """The value of the warp."""
+        capped = x if self.softcap is None else self.softcap * mp.tanh(x / self.softcap)
+        return capped / self.temperature
+
+    def slope(self, x: mpf) -> Exact:
+        """Its derivative, ``1 - tanh(x / softcap)**2``, which falls like ``exp(-2 x / softcap)``."""
+        if self.softcap is None:
+            return sure(1 / self.temperature)
+        ratio = x / self.softcap
+        slope = (1 - mp.tanh(ratio) ** 2) / self.temperature
+        return Exact(slope, slope, slope * (TANH + 2 * abs(ratio)))
+
+    def shaken(self, z: mpf, top: mpf) -> mpf:
+        """Epsilons that an entry may be off by before it is exponentiated."""
+        scaled = distance(z, top) * (1 if self.temperature == 1 else 2)
+        return scaled if self.softcap is None or mp.isinf(z) else scaled + TANH * abs(z)
+
+
+class LogitRow:
+    """A row of raw logits, some classes masked."""
+
+    def __init__(self, x: Sequence[mpf], kept: Sequence[bool], warp: Warp) -> None:
+        z = [warp.bent(v) if k else -INFINITY for v, k in zip(x, kept, strict=True)]
+        top = _top(z)
+        self.softmax = Softmax(z, [warp.shaken(v, top) for v in z])
+        self.x, self.kept, self.warp = x, kept, warp
+        self.nats = _distinct(z, self.softmax.nat)
+
+    def extra(self) -> Exact:
+        """``z_loss * lse**2``."""
+        if not self.warp.z_loss:
+            return NOTHING
+        lse = self.softmax.logsumexp()
+        size = abs(lse.value)
+        return Exact(lse.value**2, 2 * size * lse.scale, 2 * size * lse.slack).times(
+            self.warp.z_loss
+        )
+
+    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+        """``w * p - t``, through the warp."""
+        mass, terms = mp.fsum(coefficients), sum(1 for t in coefficients if t)
+        def entry(j: int) -> Exact:
+            bare = self._entry(j, coefficients[j], mass, terms)
+            extra = self._extra(j).times(weight) if self.warp.z_loss else NOTHING
+            return self._through(j, total((bare, extra)) if self.warp.z_loss else bare)
+
+        keys = list(zip(self.x, coefficients, self.kept, strict=True))
+        return _distinct(keys, entry)
+
+    def _entry(self, j: int, t: mpf, mass: mpf, terms: int) -> Exact:
+        """One entry: of a hard label relative to itself, of soft targets to ``w * p + t``."""
+        share = self.softmax.share(j).times(mass)
+        value = share.value - t
+        if terms <= 1:
+            return Exact(value, abs(value), share.slack)
+        return Exact(value, share.scale + t, share.slack + depth(terms) * share.scale)
+
+    def _extra(self, j: int) -> Exact:
+        lse, share = self.softmax.logsumexp(), self.softmax.share(j)
+        size = abs(lse.value)
+        slack = size * share.slack + lse.slack * share.value
+        return Exact(lse.value * share.value, lse.scale * share.value, slack).times(
+            2 * self.warp.z_loss
+        )
+
+    def _through(self, j: int, g: Exact) -> Exact:
+        """The chain rule: a masked class moves nothing, however far from the rest it lies."""
+        if not self.kept[j]:
+            return NOTHING
+        if mp.isnan(g.value):
+            return UNDEFINED
+        slope = self.warp.slope(self.x[j])
+        return Exact(
+            g.value * slope.value,
+            g.scale * slope.value,
+            g.slack * slope.value + g.scale * slope.slack,
+        )
+
+
+def _distinct(keys: Sequence[Hashable], compute: Callable[[int], Exact]) -> list[Exact]:
+    """A number for each place, computed once for equal keys: a vocabulary's row may hold few distinct logits."""
+    known: dict[Hashable, Exact] = {}
+    for j, key in enumerate(keys):
+        if key not in known:
+            known[key] = compute(j)
+    return [known[key] for key in keys]
+
+
+class ProbabilityRow:
+    """A row of probabilities, taken as given."""
+
+    def __init__(self, p: Sequence[mpf], kept: Sequence[bool]) -> None:
+        self.p, self.kept = p, kept
+        self.nats = [self._nat(v, k) for v, k in zip(p, kept, strict=True)]
+
+    @staticmethod
+    def _nat(p: mpf, kept: bool) -> Exact:
+        if mp.isnan(p):
+            return UNDEFINED
+        return sure(-mp.log(p)) if kept and p > 0 else Exact(INFINITY, ZERO)
+
+    def extra(self) -> Exact:
+        """Nothing."""
+        return NOTHING
+
+    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+        """``-t / p``, 0 where t is 0."""
+        return [self._slope(t, j) for j, t in enumerate(coefficients)]
+
+    def _slope(self, t: mpf, j: int) -> Exact:
+        if not t or not self.kept[j]:
+            return NOTHING
+        return sure(-t / self.p[j]) if self.p[j] else Exact(-INFINITY, ZERO)
+
+
+class LogProbabilityRow:
+    """A row of log-probabilities, taken as given."""
+
+    def __init__(self, logs: Sequence[mpf], kept: Sequence[bool]) -> None:
+        self.kept = kept
+        self.nats = [sure(-v) if k else Exact(INFINITY, ZERO) for v, k in zip(logs, kept, strict=True)]
+
+    def extra(self) -> Exact:
+        """Nothing."""
+        return NOTHING
+
+    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+        """``-t``."""
+        return [sure(-t) if k else NOTHING for t, k in zip(coefficients, self.kept, strict=True)]
+
+
+def loss(row: Row, coefficients: Sequence[mpf], weight: mpf) -> Exact:
+    """The row's loss, weighted."""
+    return total((dot(coefficients, row.nats), row.extra().times(weight)))
