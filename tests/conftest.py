@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+import numpy as np
 import pytest
 from harness import FRAMEWORKS, Framework
 
@@ -55,9 +57,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def framework(request: pytest.FixtureRequest) -> Framework:
+def framework(request: pytest.FixtureRequest) -> Iterator[Framework]:
     """The framework under test, see harness.py."""
-    return make(request.param)
+    # array-api-strict computes with NumPy and passes its warnings of infinities on.
+    quiet = {"all": "ignore"} if request.param == "strict" else {}
+    with np.errstate(**quiet):
+        yield make(request.param)
 
 
 @pytest.fixture
@@ -67,9 +72,12 @@ def backend(framework: Framework) -> Framework:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked ``needs`` run where those backends are among the chosen."""
+    """Skip what ``needs`` backends or is about ``backends`` that are not among the chosen."""
     names = set(chosen(config))
     for item in items:
-        marker = item.get_closest_marker("needs")
-        if marker is not None and not set(marker.args) <= names:
-            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(marker.args)}"))
+        needs = item.get_closest_marker("needs")
+        about = item.get_closest_marker("backends")
+        if needs is not None and not set(needs.args) <= names:
+            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(needs.args)}"))
+        if about is not None and not set(about.args) & names:
+            item.add_marker(pytest.mark.skip(reason=f"is about {', '.join(about.args)}"))

@@ -175,7 +175,9 @@ class TensorFlow(Framework):
 
         if mode == "eager":
             return function(*arrays, **options)
-        compiled = tf.function(lambda *x: function(*x, **options), jit_compile=True, autograph=False)
+        compiled = tf.function(
+            lambda *x: function(*x, **options), jit_compile=True, autograph=False
+        )
         return compiled(*arrays)
 
     def value_and_grads(

@@ -144,7 +144,9 @@ def binary_cross_entropy(
     return reduced(rows, reduction, counts, normalizer)
 
 
-def gradient(function: Callable[[np.ndarray], Any], x: np.ndarray, step: float = 1e-4) -> np.ndarray:
+def gradient(
+    function: Callable[[np.ndarray], Any], x: np.ndarray, step: float = 1e-4
+) -> np.ndarray:
     """The gradient of the sum of a function's values by the five-point central difference."""
     x = np.asarray(x, np.float64)
     result = np.zeros_like(x)

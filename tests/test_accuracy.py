@@ -161,9 +161,11 @@ def test_maps_keep_both_ends(framework: Framework, mode: str, margin: float) -> 
     soft = framework.numpy(framework.call(xe.softmax, x, mode=mode))
     for got, exact, below in zip(soft, p, row.max() - row, strict=True):
         assert ulps(got, exact, "float32") <= 4 + below
-    value, grad = framework.value_and_grad(first_of_log_softmax, x, mode=mode) if (
-        framework.autograd
-    ) else (framework.numpy(xe.log_softmax(x))[0], None)
+    value, grad = (
+        framework.value_and_grad(first_of_log_softmax, x, mode=mode)
+        if (framework.autograd)
+        else (framework.numpy(xe.log_softmax(x))[0], None)
+    )
     assert ulps(-value, loss, "float32") <= 4 + margin
     if grad is not None:
         for got, exact in zip(-grad, gradient, strict=True):

@@ -143,8 +143,8 @@ def test_maps(framework: Framework) -> None:
 def test_value_and_grad(framework: Framework) -> None:
     x, labels = framework.array(X), framework.array([0, 1], "int64")
     with pytest.raises(TypeError, match="loss must be a function of xentropy"):
-        xe.value_and_grad(lambda x, t: xe.cross_entropy(x, t))
-    with pytest.raises(ValueError, match="wrt must be one of 'logits', .*got 'axis'"):
+        xe.value_and_grad(np.sum)
+    with pytest.raises(ValueError, match=r"wrt must be one of 'logits', .*got 'axis'"):
         xe.value_and_grad(xe.cross_entropy, wrt="axis")(x, labels)
     with pytest.raises(TypeError, match="wrt names class_weights, which was not given"):
         xe.value_and_grad(xe.cross_entropy, wrt="class_weights")(x, labels)
@@ -161,12 +161,11 @@ OTHERS = {
 }
 
 
+@pytest.mark.needs("numpy", "torch", "tensorflow", "jax", "strict")
 def test_mixed_frameworks(framework: Framework) -> None:
     other = FRAMEWORKS[OTHERS[framework.name]]
-    if not other.installed():
-        pytest.skip(f"needs {other.name} beside {framework.name}")
     x, labels = framework.array(X), other().array([0, 1], "int64")
-    with pytest.raises(TypeError, match="targets is an array of .*, but logits is one of .*one fr"):
+    with pytest.raises(TypeError, match=r"targets is an array of .*, but logits is one of"):
         xe.cross_entropy(x, labels)
 
 
@@ -187,17 +186,20 @@ def test_things_that_no_backend_knows(thing: Any, message: str) -> None:
 
 
 @pytest.mark.backends("numpy")
-def test_numpy_refuses_what_means_something_else(framework: Framework) -> None:
+def test_numpy_refuses_what_means_something_else() -> None:
     with pytest.raises(TypeError, match=r"logits is a numpy.ma.*fill it"):
         xe.cross_entropy(np.ma.masked_array(X), [0, 1])
-    with pytest.raises(TypeError, match=r"numpy.asarray"):
+    with (
+        pytest.warns(PendingDeprecationWarning),
+        pytest.raises(TypeError, match=r"pass numpy.asarray of it"),
+    ):
         xe.cross_entropy(np.asmatrix(X), [0, 1])
     with pytest.raises(TypeError, match="logits must be real floating, got dtype object"):
         xe.cross_entropy(np.array(X, object), [0, 1])
 
 
 @pytest.mark.backends("tensorflow")
-def test_tensorflow_refuses_what_is_not_dense(framework: Framework) -> None:
+def test_tensorflow_refuses_what_is_not_dense() -> None:
     import tensorflow as tf
 
     with pytest.raises(TypeError, match=r"RaggedTensor.*to_tensor"):
@@ -207,7 +209,7 @@ def test_tensorflow_refuses_what_is_not_dense(framework: Framework) -> None:
 
 
 @pytest.mark.backends("torch")
-def test_torch_refuses_sparse_and_other_devices(framework: Framework) -> None:
+def test_torch_refuses_sparse_and_other_devices() -> None:
     import torch
 
     with pytest.raises(TypeError, match=r"sparse_coo tensor is not supported.*to_dense"):

@@ -60,7 +60,9 @@ HARD_OPTIONS: list[dict[str, Any]] = [
 
 
 def show(options: dict[str, Any]) -> str:
-    parts = [k if isinstance(v, bool | np.ndarray | list) else f"{k}={v}" for k, v in options.items()]
+    parts = [
+        k if isinstance(v, bool | np.ndarray | list) else f"{k}={v}" for k, v in options.items()
+    ]
     return ",".join(parts) or "plain"
 
 
@@ -141,18 +143,15 @@ def test_weight_gradients(framework: Framework, options: dict[str, Any], kind: s
     for name in ("class_weights", "sample_weights"):
         given = {**rest, name: ARRAYS[name] + 0.5}
 
-        def loss(weights: Any, x: Any, t: Any, name: str = name, given: Any = given) -> Any:
-            return xe.cross_entropy(x, t, **{**given, name: weights})
-
         def exact(weights: np.ndarray, name: str = name, given: Any = given) -> Any:
             return oracle.cross_entropy(X, targets, **{**given, name: weights})
 
-        got = weight_gradient(framework, loss, name, given, targets)
+        got = weight_gradient(framework, name, given, targets)
         close(got, oracle.gradient(exact, given[name]), "float64")
 
 
 def weight_gradient(
-    framework: Framework, loss: Any, name: str, options: dict[str, Any], targets: np.ndarray
+    framework: Framework, name: str, options: dict[str, Any], targets: np.ndarray
 ) -> np.ndarray:
     x = framework.array(X, "float64")
     t = framework.array(targets, "int64" if targets.ndim == 1 else "float64")
@@ -225,8 +224,10 @@ def test_probabilities_in(
     targets = labels if kind == "hard" else SOFT
     x = np.random.default_rng(8).random((N, K)) * 0.9 + 0.05
     x = x if source == "probabilities" else np.log(x)
-    loss, more = (xe.cross_entropy, {"from_logits": False}) if source == "probabilities" else (
-        xe.nll_loss, {}
+    loss, more = (
+        (xe.cross_entropy, {"from_logits": False})
+        if source == "probabilities"
+        else (xe.nll_loss, {})
     )
     value, grad = framework.value_and_grad(
         loss,

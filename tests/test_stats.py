@@ -179,7 +179,9 @@ def test_a_part_of_minus_infinity(xp: Any) -> None:
     st.data(),
 )
 @settings(deadline=None)
-def test_merging_with_a_temperature(row: list[Any], temperature: float, data: st.DataObject) -> None:
+def test_merging_with_a_temperature(
+    row: list[Any], temperature: float, data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(1, len(row) - 1))
     x, t = (np.array([list(part)]) for part in zip(*row, strict=True))
     parts = [

@@ -99,7 +99,7 @@ def _load(root: str) -> Backend | None:
     for entry in entry_points(group=GROUP, name=root):
         try:
             backend: Backend = entry.load()
-        except Exception as error:  # a broken plugin must not take the caller down
+        except Exception as error:  # noqa: BLE001 - no plugin may take its caller down
             message = f"the backend plugin {entry.value!r} for {root} failed to load: {error!r}"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         else:

@@ -125,7 +125,7 @@ class Inputs:
             return value, None  # type: ignore[return-value]  # one of the choices
         if reduction != "mean":
             raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
-        if isinstance(value, numbers.Real) and not 0 <= value < math.inf:
+        if isinstance(value, numbers.Real) and not 0 <= float(value) < math.inf:
             raise _errors.option("normalizer", "a finite number of at least 0", value)
         array = self.weights(value, "normalizer")
         return "weights", self.fit(array, (), "normalizer", "it must be a single number")
@@ -155,9 +155,7 @@ class Inputs:
                 "ignore_index", "None where targets are probabilities", ignore_index
             )
 
-    def check_labels(
-        self, labels: Array, count: int, ignore_index: int | None, given: Any
-    ) -> None:
+    def check_labels(self, labels: Array, count: int, ignore_index: int | None, given: Any) -> None:
         """Raise an IndexError for the first label that is no class and is not ignored.
 
         The error shows what was ``given``, before a backend made it its own.
@@ -216,7 +214,7 @@ def reduction(value: Any) -> Reduction:
 
 def number(name: str, value: Any, rule: str, low: float, high: float, *, open_: bool) -> float:
     """A real option between two bounds, the lower one excluded where it is open."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise _errors.option(name, rule, value)
     plain = float(value)
     if not (low < plain <= high if open_ else low <= plain <= high):

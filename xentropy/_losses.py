@@ -121,9 +121,7 @@ def cross_entropy(
     source: Source = "logits" if from_logits else "probabilities"
     inputs = Inputs(logits, "logits")
     if not from_logits:
-        _only_logits(
-            temperature=(temperature, 1.0), softcap=(softcap, None), z_loss=(z_loss, 0.0)
-        )
+        _only_logits(temperature=(temperature, 1.0), softcap=(softcap, None), z_loss=(z_loss, 0.0))
     rule, leaves = _rows(
         inputs,
         targets,

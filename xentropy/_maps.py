@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from xentropy import _stats
-from xentropy._stats import Coefficients, Shares, times
+from xentropy._stats import Shares
 from xentropy._typing import Array, DType, Namespace
 
 
@@ -21,7 +21,7 @@ class MapLeaves(NamedTuple):
     """The arrays of softmax and log_softmax."""
 
     x: Array
-    where: Array | None = None
+    where: Array = None
 
 
 def _masked(xp: Namespace, x: Array, mask: Array | None) -> Array:
@@ -104,8 +104,8 @@ class SumLeaves(NamedTuple):
     """The arrays of logsumexp."""
 
     x: Array
-    b: Array | None = None
-    where: Array | None = None
+    b: Array = None
+    where: Array = None
 
 
 class SumRest(NamedTuple):
@@ -250,9 +250,10 @@ class Sigmoid:
 
     def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, tuple[()]]:
         """The value in the dtype of x."""
-        x = xp.astype(leaves[0], self.dtype)
+        (given,) = ElementLeaves(*leaves)
+        x = xp.astype(given, self.dtype)
         value = -_stats.surprisal_pair(xp, x)[0] if self.log else _stats.probability_pair(xp, x)
-        return xp.astype(value, leaves[0].dtype), ()
+        return xp.astype(value, given.dtype), ()
 
     def pullback(
         self,
@@ -265,8 +266,9 @@ class Sigmoid:
         again: bool = False,
     ) -> tuple[Array | None, ...]:
         """The gradient by x: p (1 - p), or 1 - p for the logarithm."""
-        x = xp.astype(leaves[0], self.dtype)
+        (given,) = ElementLeaves(*leaves)
+        x = xp.astype(given, self.dtype)
         slope = _stats.probability_pair(xp, -x)
         if not self.log:
             slope = slope * _stats.probability_pair(xp, x)
-        return (xp.astype(xp.astype(bar, self.dtype) * slope, leaves[0].dtype),)
+        return (xp.astype(xp.astype(bar, self.dtype) * slope, given.dtype),)

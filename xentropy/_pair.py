@@ -18,9 +18,9 @@ class Leaves(NamedTuple):
 
     logits: Array
     targets: Array
-    pos_weight: Array | None = None
-    sample_weights: Array | None = None
-    normalizer: Array | None = None
+    pos_weight: Array = None
+    sample_weights: Array = None
+    normalizer: Array = None
 
 
 class Pair(NamedTuple):
@@ -75,13 +75,17 @@ class PairLoss:
         rows = reduction_.spread(xp, how, bar)
         by_logits = None
         if want.logits:
-            by_logits = xp.astype(rows * self._slope(xp, self._scores(xp, given), pair), given.logits.dtype)
+            by_logits = xp.astype(
+                rows * self._slope(xp, self._scores(xp, given), pair), given.logits.dtype
+            )
         if not any(want[1:]):
             return Leaves(by_logits, None)
         by_count = None
-        if how.count is not None:
+        if how.divisor is not None:
             by_count = reduction_.pull_count(xp, _stats.finish(xp, stats), how, bar)
-        others = self._by_others(xp, given, want, pair, rows, by_count if how.counts_weights else None)
+        others = self._by_others(
+            xp, given, want, pair, rows, by_count if how.divides_by_mass else None
+        )
         return others._replace(logits=by_logits, normalizer=by_count if want.normalizer else None)
 
     def _scores(self, xp: Namespace, leaves: Leaves) -> Array:

@@ -8,15 +8,15 @@ from xentropy._typing import Array, Namespace, Normalizer, Reduction
 
 
 class Reducer(NamedTuple):
-    """How the losses of rows are reduced; ``count`` is what a mean divides by, None elsewhere.
+    """How the losses of rows are reduced; ``divisor`` is what a mean divides by, None elsewhere.
 
-    ``counts_weights`` says that the count is the sum of the rows' masses and so depends on the
+    ``divides_by_mass`` says that it is the sum of the rows' masses and so depends on the
     coefficients.
     """
 
     reduction: Reduction
-    count: Array | None = None
-    counts_weights: bool = False
+    divisor: Array = None
+    divides_by_mass: bool = False
 
 
 def reducer(
@@ -33,7 +33,7 @@ def reducer(
     if number is not None:
         return Reducer(reduction, number)
     if normalizer == "weights":
-        return Reducer(reduction, xp.sum(masses), counts_weights=True)
+        return Reducer(reduction, xp.sum(masses), divides_by_mass=True)
     if normalizer == "valid" and kept is not None:
         return Reducer(reduction, kept)
     return Reducer(reduction, xp.sum(xp.ones_like(masses)))
@@ -44,16 +44,16 @@ def reduce(xp: Namespace, rows: Array, how: Reducer) -> Array:
     if how.reduction == "none":
         return rows
     total = xp.sum(rows)
-    if how.count is None:
+    if how.divisor is None:
         return total
-    return xp.where(how.count == 0, xp.zeros_like(total), total / _nonzero(xp, how.count))
+    return xp.where(how.divisor == 0, xp.zeros_like(total), total / _nonzero(xp, how.divisor))
 
 
 def spread(xp: Namespace, how: Reducer, bar: Array) -> Array:
     """The gradient by every row's loss, given the gradient ``bar`` by the reduced loss."""
-    if how.count is None:
+    if how.divisor is None:
         return bar
-    return xp.where(how.count == 0, xp.zeros_like(bar), bar / _nonzero(xp, how.count))
+    return xp.where(how.divisor == 0, xp.zeros_like(bar), bar / _nonzero(xp, how.divisor))
 
 
 def pull_count(xp: Namespace, rows: Array, how: Reducer, bar: Array) -> Array:

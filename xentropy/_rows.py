@@ -20,10 +20,10 @@ class Leaves(NamedTuple):
 
     logits: Array
     targets: Array
-    class_weights: Array | None = None
-    sample_weights: Array | None = None
-    where: Array | None = None
-    normalizer: Array | None = None
+    class_weights: Array = None
+    sample_weights: Array = None
+    where: Array = None
+    normalizer: Array = None
 
 
 class Visit(NamedTuple):
@@ -146,9 +146,7 @@ class RowLoss:
         if self.hard:
             count = _stats.shape_of(xp, scores)[self.axis]
             kept_axis = xp.expand_dims(leaves.targets, axis=self.axis)
-            labels = _targets.read_labels(
-                xp, kept_axis, count, self.ignore_index, self.index_dtype
-            )
+            labels = _targets.read_labels(xp, kept_axis, count, self.ignore_index, self.index_dtype)
         else:
             given = xp.astype(leaves.targets, self.dtype)
         scale = weights = None
@@ -164,9 +162,7 @@ class RowLoss:
     def _observe(self, xp: Namespace, x: Array, t: Coefficients, peak: Array | None) -> Stats:
         if self.source != "logits":
             return _stats.observe_normalized(xp, x, t, axis=self.axis)
-        return _stats.observe(
-            xp, x, t, axis=self.axis, temperature=self.temperature, peak=peak
-        )
+        return _stats.observe(xp, x, t, axis=self.axis, temperature=self.temperature, peak=peak)
 
     def _losses(self, xp: Namespace, targets: Targets, stats: Stats) -> Array:
         losses = _stats.finish(xp, stats)
@@ -241,9 +237,9 @@ class RowLoss:
         bar: Array,
     ) -> Leaves:
         by_count = by_targets = by_classes = by_samples = None
-        if visit.how.count is not None:
+        if visit.how.divisor is not None:
             by_count = reduction_.pull_count(xp, visit.losses, visit.how, bar)
-        through = by_count if visit.how.counts_weights else None
+        through = by_count if visit.how.divides_by_mass else None
         weigh = self._weigher(xp, visit, seen, rows, through)
         if want.targets and not self.hard:
             by_targets = _targets.pull_given(xp, visit.targets, weigh)
@@ -275,9 +271,7 @@ class RowLoss:
 
         return weigh
 
-    def _by_class_weights(
-        self, xp: Namespace, leaves: Leaves, visit: Visit, weigh: Weigh
-    ) -> Array:
+    def _by_class_weights(self, xp: Namespace, leaves: Leaves, visit: Visit, weigh: Weigh) -> Array:
         dense = _targets.pull_weights(xp, visit.targets, weigh)
         others = tuple(i for i in range(dense.ndim) if i != self.axis)
         gradient = xp.sum(dense, axis=others) if others else dense

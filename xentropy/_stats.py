@@ -38,11 +38,11 @@ class Coefficients(NamedTuple):
     targets that are given densely are ever held densely.
     """
 
-    label: Array | None = None
-    on: Array | None = None
-    spread: Array | None = None
-    weights: Array | None = None
-    dense: Array | None = None
+    label: Array = None
+    on: Array = None
+    spread: Array = None
+    weights: Array = None
+    dense: Array = None
 
 
 class Shares(NamedTuple):
@@ -210,7 +210,7 @@ def observe(
 
 
 def observe_normalized(xp: Namespace, log_p: Array, t: Coefficients, *, axis: int = -1) -> Stats:
-    """Statistics of rows that are log-probabilities as given: their logsumexp is 0, not computed."""
+    """Statistics of rows of log-probabilities as given: their logsumexp is 0 by definition."""
     total = mass(xp, t, axis)
     gap = weigh(xp, t, -log_p, axis)
     return Stats(xp.zeros_like(total), xp.zeros_like(total), gap, total)
@@ -225,9 +225,7 @@ def observe_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Stats:
     return Stats(top, xp.exp(-xp.abs(x)), gap, on + off)
 
 
-def observe_pair_normalized(
-    xp: Namespace, yes: Array, no: Array, on: Array, off: Array
-) -> Stats:
+def observe_pair_normalized(xp: Namespace, yes: Array, no: Array, on: Array, off: Array) -> Stats:
     """Statistics of two classes whose surprisals -log p are (yes, no) as given."""
     gap = times(xp, on, yes) + times(xp, off, no)
     return Stats(xp.zeros_like(on), xp.zeros_like(on), gap, on + off)
@@ -351,9 +349,7 @@ def pullback_log_softmax(
     return xp.where(seen.top, careful, bar - total * (seen.exp / (1 + rest)))
 
 
-def pullback_softmax(
-    xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int
-) -> Array:
+def pullback_softmax(xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int) -> Array:
     """The gradient by (x_j - m) / T of the probabilities: p_j (bar_j - sum of bar p)."""
     p = probabilities(xp, seen, peak)
     others = settled(xp, peak, seen.others)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from xentropy._stats import Coefficients, class_numbers, shape_of, times
+from xentropy._stats import Coefficients, class_numbers, shape_of
 from xentropy._typing import Array, DType, Namespace
 
 Weigh: TypeAlias = Callable[[Array], Array]
@@ -36,10 +36,10 @@ class Targets(NamedTuple):
     """
 
     labels: Labels | None
-    given: Array | None
-    scale: Array | None
-    weights: Array | None
-    mask: Array | None
+    given: Array
+    scale: Array
+    weights: Array
+    mask: Array
     smoothing: float
     like: Array
     axis: int
@@ -62,9 +62,11 @@ def read_labels(
 
 
 def _below(xp: Namespace, labels: Array, count: int | Array, largest: int) -> Array:
-    """Where a label is below ``count``, a number that the labels' dtype need not be able to hold."""
+    """Where a label is below ``count``, which its own dtype need not be able to hold."""
     if not isinstance(count, int):
-        return xp.astype(labels, count.dtype) < count
+        # Unknown while tracing: compare where neither side can wrap.
+        wide = xp.int64 if largest < 2**63 else labels.dtype
+        return xp.astype(labels, wide) < xp.astype(count, wide)
     return labels == labels if count > largest else labels < count  # noqa: PLR0124
 
 

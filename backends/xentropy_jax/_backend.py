@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, DType, Kind
 
@@ -70,8 +71,10 @@ class JaxBackend(Backend):
 
     def inspectable(self, x: Array) -> bool:
         """A concrete array on the host."""
-        return not isinstance(x, jax.core.Tracer) and x.is_fully_addressable and all(
-            device.platform == "cpu" for device in x.devices()
+        return (
+            not isinstance(x, jax.core.Tracer)
+            and x.is_fully_addressable
+            and all(device.platform == "cpu" for device in x.devices())
         )
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
@@ -82,7 +85,8 @@ class JaxBackend(Backend):
         self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
     ) -> tuple[Array, tuple[Any, ...]]:
         """The value and the gradients, compiled together."""
-        return _value_and_grad(rule, tuple(leaves), wanted)
+        value, gradients = _value_and_grad(rule, tuple(leaves), wanted)
+        return value, gradients
 
 
 _KINDS: tuple[tuple[Kind, DType], ...] = (

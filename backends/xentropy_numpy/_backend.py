@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, Kind
 
@@ -16,7 +17,11 @@ _KINDS: dict[str, Kind] = {
     "b": "bool",
     "c": "complex floating",
 }
-_EXTENSIONS: dict[str, Kind] = {"bfloat16": "real floating", "int4": "integral", "uint4": "integral"}
+_EXTENSIONS: dict[str, Kind] = {
+    "bfloat16": "real floating",
+    "int4": "integral",
+    "uint4": "integral",
+}
 
 
 class NumPyBackend(Backend):

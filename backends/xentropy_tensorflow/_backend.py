@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
+
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, Kind
-
 from xentropy_tensorflow import _namespace as xp
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import tensorflow as tf
+
 from xentropy._typing import Array, DType
 
 float32 = tf.float32
@@ -42,18 +43,13 @@ def dynamic_shape(x: Array) -> tuple[Any, ...]:
     return tuple(traced[i] if n is None else n for i, n in enumerate(known))
 
 
-def asarray(value: object, dtype: DType | None = None, device: object = None) -> Array:
-    """A tensor of Python numbers or lists; the surrounding device scope decides where."""
-    return tf.convert_to_tensor(value, dtype=dtype)
-
-
 def astype(x: Array, dtype: DType) -> Array:
     """Cast."""
     return tf.cast(x, dtype)
 
 
-def arange(stop: Any, dtype: DType, device: object = None) -> Array:
-    """The numbers from 0 to below ``stop``."""
+def arange(stop: Any, dtype: DType, device: object = None) -> Array:  # noqa: ARG001
+    """The numbers from 0 to below ``stop``; TensorFlow places them by itself."""
     return tf.range(tf.cast(stop, dtype))
 
 

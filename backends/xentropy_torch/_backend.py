@@ -6,6 +6,7 @@ from typing import Any
 
 import array_api_compat.torch as xp
 import torch
+
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, Kind
 

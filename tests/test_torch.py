@@ -1,0 +1,155 @@
+"""What PyTorch users do besides calling backward once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xentropy as xe
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.backends("torch")
+
+LABELS = torch.tensor([1, 2, -1, 0])
+
+
+def leaf(*shape: int, low: float | None = None) -> Any:
+    """A float64 leaf: normal, or uniform above ``low``."""
+    generator = torch.Generator().manual_seed(sum(shape))
+    if low is None:
+        x = torch.randn(shape, dtype=torch.float64, generator=generator)
+    else:
+        x = torch.rand(shape, dtype=torch.float64, generator=generator) * 0.8 + low
+    return x.requires_grad_()
+
+
+def hard(x: Any, weights: Any, samples: Any) -> Any:
+    return xe.cross_entropy(
+        x,
+        LABELS,
+        ignore_index=-1,
+        class_weights=weights,
+        sample_weights=samples,
+        label_smoothing=0.1,
+        z_loss=0.1,
+        temperature=0.7,
+        softcap=3.0,
+    )
+
+
+def soft(x: Any, targets: Any, weights: Any, samples: Any) -> Any:
+    return xe.cross_entropy(
+        x, targets, class_weights=weights, sample_weights=samples, label_smoothing=0.1
+    )
+
+
+def binary(x: Any, targets: Any, weight: Any, samples: Any) -> Any:
+    return xe.binary_cross_entropy(x, targets, pos_weight=weight, sample_weights=samples)
+
+
+def everything(x: Any, b: Any) -> Any:
+    return xe.logsumexp(x, b=b, axis=None)
+
+
+X, UNIT, ROW, ROWS = leaf(4, 5), leaf(4, 5, low=0.1), leaf(5, low=0.4), leaf(4, low=0.4)
+CHECKS = [
+    (hard, (X, ROW, ROWS)),
+    (soft, (X, UNIT, ROW, ROWS)),
+    (binary, (X, UNIT, ROW, leaf(4, 5, low=0.2))),
+    (everything, (X, UNIT)),
+    (xe.softmax, (X,)),
+    (xe.log_softmax, (X,)),
+    (xe.logsumexp, (X,)),
+    (xe.sigmoid, (X,)),
+    (xe.log_sigmoid, (X,)),
+    (lambda p: xe.cross_entropy(p, LABELS, ignore_index=-1, from_logits=False), (UNIT,)),
+    (lambda p: xe.nll_loss(p, LABELS, ignore_index=-1, reduction="sum"), (X,)),
+]
+
+
+@pytest.mark.parametrize(("function", "leaves"), CHECKS)
+def test_first_and_second_derivatives(function: Any, leaves: Any) -> None:
+    assert torch.autograd.gradcheck(function, leaves)
+    assert torch.autograd.gradgradcheck(function, leaves)
+
+
+def test_inductor_with_changing_shapes() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(xe.cross_entropy, fullgraph=True)
+    for rows in (4, 6, 9):
+        x = torch.randn(rows, 5, requires_grad=True)
+        labels = torch.arange(rows) % 5
+        compiled(x, labels).backward()
+        p = np.exp(x.detach().double().numpy())
+        p /= p.sum(-1, keepdims=True)
+        np.testing.assert_allclose(
+            x.grad.numpy(), (p - np.eye(5)[labels.numpy()]) / rows, rtol=1e-5, atol=1e-7
+        )
+
+
+def test_two_backwards_and_accumulation() -> None:
+    x = torch.randn(3, 4, requires_grad=True)
+    loss = xe.cross_entropy(x, torch.tensor([0, 1, 2]))
+    loss.backward(retain_graph=True)
+    once = x.grad.clone()
+    loss.backward()
+    assert torch.equal(x.grad, 2 * once)
+
+
+def test_no_gradient_costs_no_graph() -> None:
+    x = torch.randn(3, 4)
+    assert xe.cross_entropy(x, [0, 1, 2]).grad_fn is None
+    with torch.no_grad():
+        assert xe.cross_entropy(x.requires_grad_(), [0, 1, 2]).grad_fn is None
+
+
+def test_only_the_wanted_gradients_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xentropy import _targets
+
+    def fail(*_: Any) -> Any:
+        raise AssertionError("a gradient that nobody asked for")
+
+    for name in ("pull_given", "pull_scale", "pull_weights"):
+        monkeypatch.setattr(_targets, name, fail)
+    x = torch.randn(3, 4, requires_grad=True)
+    targets, weights = torch.rand(3, 4), torch.rand(4)
+    xe.cross_entropy(x, targets, class_weights=weights).backward()
+    assert x.grad is not None
+    with pytest.raises(AssertionError, match="nobody"):
+        xe.cross_entropy(x, targets.requires_grad_()).backward()
+
+
+def test_vmap_over_gradients() -> None:
+    x, labels = torch.randn(4, 5, dtype=torch.float64), torch.tensor([0, 1, 2, 3])
+    batched = torch.func.vmap(torch.func.grad(xe.cross_entropy))(x, labels)
+    single = torch.stack(
+        [torch.func.grad(xe.cross_entropy)(*row) for row in zip(x, labels, strict=True)]
+    )
+    assert torch.allclose(batched, single, rtol=1e-12)
+
+
+def test_a_label_out_of_range_under_vmap_is_nan() -> None:
+    x, labels = torch.zeros(2, 3), torch.tensor([0, 3])
+    losses = torch.func.vmap(xe.cross_entropy)(x, labels)
+    assert losses[0] == pytest.approx(np.log(3))
+    assert losses[1].isnan()
+
+
+def test_autocast_leaves_the_loss_in_float32() -> None:
+    x = torch.randn(3, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = x @ torch.eye(4)
+        loss = xe.cross_entropy(logits, [0, 1, 2])
+    assert logits.dtype == torch.bfloat16
+    assert loss.dtype == torch.float32
+
+
+def test_inputs_of_any_layout() -> None:
+    """Transposed, expanded and strided logits give what a plain copy gives."""
+    base = torch.randn(5, 4, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 4])
+    for x in (base.T, torch.randn(1, 5, dtype=torch.float64).expand(4, 5), base.T[:, ::1]):
+        copy = x.contiguous().clone()
+        assert xe.cross_entropy(x, labels) == xe.cross_entropy(copy, labels)
