@@ -121,3 +121,23 @@ def test_long_axes_are_summed_precisely_under_xla() -> None:
     exact = x.astype(np.float64).sum(1)
     error = np.abs(compiled(x).numpy() - exact) / np.spacing(exact.astype(np.float32))
     assert error.max() < 3
+
+
+def test_only_the_watched_gradients_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xentropy import _targets
+
+    def fail(*_: Any) -> Any:
+        raise AssertionError("a gradient that nobody asked for")
+
+    for name in ("pull_given", "pull_scale", "pull_weights"):
+        monkeypatch.setattr(_targets, name, fail)
+    x, targets, weights = tf.constant(X), tf.constant(np.abs(X)), tf.constant(np.abs(X[0]))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        loss = xe.cross_entropy(x, targets, class_weights=weights)
+    assert tape.gradient(loss, x) is not None
+    with tf.GradientTape() as tape:
+        tape.watch(targets)
+        loss = xe.cross_entropy(x, targets, class_weights=weights)
+    with pytest.raises(AssertionError, match="nobody"):
+        tape.gradient(loss, targets)

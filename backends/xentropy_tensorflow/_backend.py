@@ -52,29 +52,41 @@ class TensorFlowBackend(Backend):
         return tf.is_tensor(x) and hasattr(x, "numpy") and "CPU" in (x.device or "")
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
-        """The value, with the gradient attached for every tape."""
-        floating = tuple(
-            leaf is not None and leaf.dtype.is_floating and name not in rule.constant
-            for name, leaf in zip(rule.names, leaves, strict=True)
-        )
+        """The value, with a gradient of its own attached for every floating leaf."""
+        still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
+        value, residuals = rule.forward(xp, still)
+        constants = tuple(tf.stop_gradient(residual) for residual in residuals)
+        result = value
+        for index, (name, leaf) in enumerate(zip(rule.names, leaves, strict=True)):
+            if leaf is not None and leaf.dtype.is_floating and name not in rule.constant:
+                # The first leaf carries the value itself, the others add a zero to it.
+                carried = value if index == 0 else tf.zeros_like(value)
+                part = _attach(rule, leaves, constants, index, carried)
+                result = part if index == 0 else result + part
+        return result
 
-        @tf.custom_gradient
-        def attached(*moving: Array) -> tuple[Array, Any]:
-            queue = list(moving)
-            given = tuple(
-                queue.pop(0) if moves else leaf
-                for moves, leaf in zip(floating, leaves, strict=True)
-            )
-            value, residuals = rule.forward(xp, given)
-            constants = tuple(tf.stop_gradient(residual) for residual in residuals)
 
-            def pull(bar: Array) -> tuple[Array, ...]:
-                found = rule.pullback(xp, given, constants, bar, floating, again=True)
-                return tuple(g for g, moves in zip(found, floating, strict=True) if moves)
+def _attach(
+    rule: Rule,
+    leaves: tuple[Array | None, ...],
+    residuals: tuple[Array, ...],
+    index: int,
+    value: Array,
+) -> Array:
+    """A value that no tape knows, now with the gradient of one leaf.
 
-            return value, pull
+    One leaf at a time, so that a tape which does not watch a leaf never asks for its gradient.
+    """
+    wanted = tuple(i == index for i in range(len(leaves)))
 
-        return attached(*(leaf for leaf, moves in zip(leaves, floating, strict=True) if moves))
+    @tf.custom_gradient
+    def attached(_: Array) -> tuple[Array, Any]:
+        def pull(bar: Array) -> Array:
+            return rule.pullback(xp, leaves, residuals, bar, wanted, again=True)[index]
+
+        return tf.identity(value), pull
+
+    return attached(leaves[index])
 
 
 backend = TensorFlowBackend("tensorflow", xp, tf.int64)
