@@ -95,7 +95,7 @@ def test_digits_skips_a_framework_that_is_not_installed(monkeypatch, capsys, tmp
     monkeypatch.syspath_prepend(str(DIGITS.parent))
     import digits
 
-    monkeypatch.setattr(digits.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(digits, "is_installed", lambda name: name == "nothing")
     assert digits.main(["--out", str(tmp_path / "none.png")]) == 1
     assert capsys.readouterr().out.splitlines() == [
         f"{name}: not installed, skipped" for name in ALL

@@ -76,6 +76,42 @@ def test_nested_tapes() -> None:
     np.testing.assert_allclose(got, np.diag(p) - np.outer(p, p), rtol=1e-12, atol=1e-15)
 
 
+def test_forward_mode_and_forward_over_reverse() -> None:
+    x, direction = tf.constant(X), tf.constant(RNG.standard_normal(X.shape))
+    with tf.autodiff.ForwardAccumulator(x, direction) as forward:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = total(x, tf.constant(LABELS))
+        grad = tape.gradient(loss, x)
+    v, p = direction.numpy(), softmax(X)
+    np.testing.assert_allclose(forward.jvp(loss), (GRADIENT * v).sum(), rtol=1e-12)
+    product = p * (v - (p * v).sum(-1, keepdims=True))
+    np.testing.assert_allclose(forward.jvp(grad), product, rtol=1e-11, atol=1e-15)
+
+
+def test_vectorized_map_over_gradients() -> None:
+    def one(row: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(row[0])
+            loss = xe.cross_entropy(*row)
+        return tape.gradient(loss, row[0])
+
+    got = tf.vectorized_map(one, (tf.constant(X), tf.constant(LABELS)))
+    np.testing.assert_allclose(got, GRADIENT, rtol=1e-12, atol=1e-15)
+
+
+def test_a_saved_model_holds_the_loss(tmp_path: Any) -> None:
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float64)], autograph=False)
+        def loss(self, x: Any) -> Any:
+            return xe.cross_entropy(x, tf.zeros(tf.shape(x)[:1], tf.int32), reduction="sum")
+
+    tf.saved_model.save(Model(), str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    wanted = -np.log(softmax(X)[:, 0]).sum()
+    np.testing.assert_allclose(loaded.loss(tf.constant(X)), wanted, rtol=1e-12)
+
+
 def test_second_derivatives_reach_soft_labels() -> None:
     """TensorFlow's own op returns 0 here without a word."""
     x, v = tf.constant([[1.0, 2.0, 3.0]], tf.float64), tf.constant([[1.0, -2.0, 0.5]], tf.float64)

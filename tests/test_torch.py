@@ -71,8 +71,25 @@ CHECKS = [
 
 @pytest.mark.parametrize(("function", "leaves"), CHECKS)
 def test_first_and_second_derivatives(function: Any, leaves: Any) -> None:
-    assert torch.autograd.gradcheck(function, leaves)
-    assert torch.autograd.gradgradcheck(function, leaves)
+    """Reverse and forward mode, batched, and both over reverse mode."""
+    assert torch.autograd.gradcheck(
+        function,
+        leaves,
+        check_forward_ad=True,
+        check_batched_grad=True,
+        check_batched_forward_grad=True,
+    )
+    assert torch.autograd.gradgradcheck(function, leaves, check_fwd_over_rev=True)
+
+
+@pytest.mark.parametrize("outer", [torch.func.jacfwd, torch.func.jacrev])
+@pytest.mark.parametrize("inner", [torch.func.jacfwd, torch.func.jacrev])
+def test_hessians(outer: Any, inner: Any) -> None:
+    """diag(p) - p p' by every composition of the two modes."""
+    row = X[0].detach()
+    p = np.exp(row.numpy()) / np.exp(row.numpy()).sum()
+    got = outer(inner(lambda x: xe.cross_entropy(x, 1)))(row)
+    np.testing.assert_allclose(got.numpy(), np.diag(p) - np.outer(p, p), rtol=1e-11, atol=1e-15)
 
 
 def test_inductor_with_changing_shapes() -> None:

@@ -29,18 +29,42 @@ class _Attached(torch.autograd.Function):
         # The residuals are constants of the pullback, which visits again for higher orders.
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*(leaf for leaf in leaves if leaf is not None), *output[1:])
+        ctx.shape, ctx.dtype = output[0].shape, output[0].dtype
+        ctx.residuals = len(output) - 1
+        saved = (*(leaf for leaf in leaves if leaf is not None), *output[1:])
+        ctx.save_for_backward(*saved)
+        ctx.save_for_forward(*saved)
 
     @staticmethod
     def backward(ctx: Any, *bars: Array | None) -> tuple[Array | None, ...]:
         wanted = ctx.needs_input_grad[1:]
         if bars[0] is None:
             return (None,) * (1 + len(wanted))
-        saved = list(ctx.saved_tensors)
-        leaves = tuple(saved.pop(0) if present else None for present in ctx.present)
-        return None, *ctx.rule.pullback(
-            xp, leaves, tuple(saved), bars[0], wanted, again=torch.is_grad_enabled()
-        )
+        return None, *_pull(ctx, bars[0], wanted, again=torch.is_grad_enabled())
+
+
+class _AttachedBothWays(_Attached):
+    """The same with forward mode, which torch.compile cannot trace and so gets without."""
+
+    @staticmethod
+    def jvp(ctx: Any, _: None, *directions: Array | None) -> tuple[Array | None, ...]:
+        """The derivative in a direction: the transpose of the pullback, which is linear."""
+        wanted = tuple(direction is not None for direction in directions)
+        moving = tuple(direction for direction in directions if direction is not None)
+
+        def pull(bar: Array) -> tuple[Array, ...]:
+            found = _pull(ctx, bar, wanted, again=True)
+            return tuple(gradient for gradient in found if gradient is not None)
+
+        bar = moving[0].new_zeros(ctx.shape, dtype=ctx.dtype)
+        transposed = torch.func.vjp(pull, bar)[1]
+        return transposed(moving)[0], *(None,) * ctx.residuals
+
+
+def _pull(ctx: Any, bar: Array, wanted: tuple[bool, ...], *, again: bool) -> Any:
+    saved = list(ctx.saved_tensors)
+    leaves = tuple(saved.pop(0) if present else None for present in ctx.present)
+    return ctx.rule.pullback(xp, leaves, tuple(saved), bar, wanted, again=again)
 
 
 # PyTorch stores these dtypes but computes next to nothing with them.
@@ -90,7 +114,8 @@ class TorchBackend(Backend):
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
         """The value, attached to autograd where anything requires a gradient."""
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
-            return _Attached.apply(rule, *leaves)[0]
+            attached = _Attached if torch.compiler.is_compiling() else _AttachedBothWays
+            return attached.apply(rule, *leaves)[0]
         return rule.forward(xp, leaves)[0]
 
     def value_and_grad(
