@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import digits_plot
+import digits_report as report
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +29,6 @@ import xentropy as xe
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 Array = Any
-CHECKPOINTS = 10
 
 
 # --- the model: one code path for every framework -----------------------------------------
@@ -204,44 +202,23 @@ def train(framework: Framework, digits: Digits, steps: int, rate: float) -> Run:
     return Run(framework.name, np.array(losses), logits, accuracy)
 
 
+def is_installed(name: str) -> bool:
+    """Look for a framework without importing it."""
+    return importlib.util.find_spec(name) is not None
+
+
 def train_all(names: Sequence[str], digits: Digits, steps: int, rate: float) -> list[Run]:
     """Train on every framework named that is installed, and say which are not."""
     runs = []
     for name in names:
-        if importlib.util.find_spec(name) is None:
+        if not is_installed(name):
             print(f"{name}: not installed, skipped")
             continue
         runs.append(train(FRAMEWORKS[name](), digits, steps, rate))
     return runs
 
 
-# --- what is shown ------------------------------------------------------------------------
-
-
-def largest_difference(runs: Sequence[Run]) -> float:
-    """Return the widest spread between any two loss curves at any step."""
-    return float(np.ptp([run.losses for run in runs], axis=0).max())
-
-
-def print_table(runs: Sequence[Run]) -> None:
-    """Print the curves at a few steps, one column per framework."""
-    steps = len(runs[0].losses)
-    shown = sorted({round(i) for i in np.geomspace(1, steps, CHECKPOINTS)})
-    print("  step" + "".join(f"{run.name:>14}" for run in runs))
-    for step in shown:
-        print(f"{step:6d}" + "".join(f"{run.losses[step - 1]:14.9f}" for run in runs))
-    print("  test" + "".join(f"{run.accuracy:14.2%}" for run in runs))
-    if len(runs) > 1:
-        print(f"largest difference between the loss curves: {largest_difference(runs):.2e}")
-
-
-def write_logits(run: Run, digits: Digits, path: Path) -> None:
-    """Write the logits of the first 32 test images as JSON: real input for other tests."""
-    # Through float32, so that every number is exact in it whatever the training's dtype was.
-    logits = run.logits[:32].astype("float32").astype("float64").tolist()
-    rows = ",\n  ".join(json.dumps(row) for row in logits)
-    labels = json.dumps(digits.test_labels[:32].tolist())
-    path.write_text(f'{{"logits": [\n  {rows}\n],\n"labels": {labels}}}\n', encoding="utf-8")
+# --- the command line --------------------------------------------------------------------
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -264,14 +241,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train, print, draw; return 1 when there was nothing to train with."""
     options = parse(arguments)
     digits = load_digits(options.dtype)
-    runs = train_all(options.backend or list(FRAMEWORKS), digits, options.steps, options.rate)
+    names = list(dict.fromkeys(options.backend or FRAMEWORKS))
+    runs = train_all(names, digits, options.steps, options.rate)
     if not runs:
         return 1
-    print_table(runs)
+    report.print_table(runs)
     if options.write_logits:
-        write_logits(runs[0], digits, options.write_logits)
+        report.write_logits(runs[0], digits, options.write_logits)
         print(f"logits of {runs[0].name} written to {options.write_logits}")
-    digits_plot.plot(runs, options.out, float(np.finfo(options.dtype).eps))
+    report.plot(runs, options.out, float(np.finfo(options.dtype).eps))
     print(f"plot written to {options.out}")
     return 0
 

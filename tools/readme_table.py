@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from kits import JaxKit, NotOfferedError, NumPyKit, TensorFlowKit, TorchKit
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- {}: tools/readme_table.py -->\n", "<!-- end of {} -->\n"
+NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?(?:e[-+]\d+)?\b")
 RAISES = "raises"
 TOLERANCE = 1e-3
 INF, NAN = math.inf, math.nan
@@ -159,19 +161,25 @@ def our_cell(columns: Sequence[Column], line: Line, expected: Sequence[Answer]) 
     return shown.pop()
 
 
+def release(module: str) -> str:
+    """Return the version of a module without the build, which says for which device it is."""
+    found: str = import_module(module).__version__
+    return found.partition("+")[0]
+
+
 def table() -> str:
     """Run every line in every library and lay the answers out in Markdown."""
     peers = [library() for library in LIBRARIES]
     ours = [Xentropy(kit()) for kit in (NumPyKit, TorchKit, TensorFlowKit, JaxKit)]
-    heads = ["", "true value", *(peer.title for peer in peers), "xentropy"]
+    heads = ["", "should be", *(peer.title for peer in peers), "xentropy"]
     lines = [heads, ["---"] + ["--:"] * (len(heads) - 1)]
     for line in LINES:
         expected = line.expected()
         middle = [cell(answers(peer, line), expected) for peer in peers]
         lines.append([line.call, show(expected), *middle, our_cell(ours, line, expected)])
-    versions = ", ".join(f"{name} {import_module(at).__version__}" for name, at in MODULES.items())
+    versions = ", ".join(f"{name} {release(at)}" for name, at in MODULES.items())
     body = "\n".join(f"| {' | '.join(each)} |" for each in lines)
-    return f"{body}\n\n<sub>{versions.replace('+cpu', '')}.</sub>\n"
+    return f"{body}\n\n<sub>{versions}.</sub>\n"
 
 
 def replace(text: str, name: str, made: str) -> str:
@@ -182,6 +190,24 @@ def replace(text: str, name: str, made: str) -> str:
     if not (found and closed):
         raise SystemExit(f"README.md has no block between {start.strip()} and {end.strip()}")
     return head + start + made + end + tail
+
+
+def is_same(before: str, after: str) -> bool:
+    """Compare pages; the numbers in their tables may differ by 1 %, as processors round halves."""
+    lines, others = before.splitlines(), after.splitlines()
+    return len(lines) == len(others) and all(map(is_same_line, lines, others))
+
+
+def is_same_line(line: str, other: str) -> bool:
+    """Compare two lines, cell by cell where they are lines of a table."""
+    if not line.startswith("|"):
+        return line == other
+    return NUMBER.sub("#", line) == NUMBER.sub("#", other) and np.allclose(
+        [float(each) for each in NUMBER.findall(line)],
+        [float(each) for each in NUMBER.findall(other)],
+        rtol=1e-2,
+        atol=0,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -198,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.check:
         README.write_text(after, encoding="utf-8")
     print("\n".join(blocks.values()))
-    if after == before:
+    if after == before or (options.check and is_same(before, after)):
         print("README.md is up to date")
         return 0
     print("README.md is stale" if options.check else "README.md is written")

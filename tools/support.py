@@ -85,7 +85,9 @@ def mark(name: str, way: str, kit: Kit, compiler: Compiler | None) -> str:
 def table() -> str:
     """Try everything."""
     columns = ways()
-    lines = [["", *columns], ["---"] + [":-:"] * len(columns)]
-    for name in FUNCTIONS:
-        lines.append([f"`{name}`", *(mark(name, title, *way) for title, way in columns.items())])
+    rows = [
+        [f"`{name}`", *(mark(name, title, *way) for title, way in columns.items())]
+        for name in FUNCTIONS
+    ]
+    lines = [["", *columns], ["---"] + [":-:"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -1,7 +1,8 @@
-"""The picture of `digits.py`: the loss curves, and what is left between them."""
+"""What `digits.py` shows: the loss curves as a table and as a picture, and the logits."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from digits import Run
+    from digits import Digits, Run
 
+CHECKPOINTS = 10
 COLOURS = {"numpy": "#4c566a", "torch": "#ee4c2c", "tensorflow": "#f59e0b", "jax": "#3b6fd4"}
+
+
+def largest_difference(runs: Sequence[Run]) -> float:
+    """Return the widest spread between any two loss curves at any step."""
+    return float(np.ptp([run.losses for run in runs], axis=0).max())
+
+
+def print_table(runs: Sequence[Run]) -> None:
+    """Print the curves at a few steps, one column per framework."""
+    steps = len(runs[0].losses)
+    shown = sorted({round(i) for i in np.geomspace(1, steps, CHECKPOINTS)})
+    print("  step" + "".join(f"{run.name:>14}" for run in runs))
+    for step in shown:
+        print(f"{step:6d}" + "".join(f"{run.losses[step - 1]:14.9f}" for run in runs))
+    print("  test" + "".join(f"{run.accuracy:14.2%}" for run in runs))
+    if len(runs) > 1:
+        print(f"largest difference between the loss curves: {largest_difference(runs):.2e}")
+
+
+def write_logits(run: Run, digits: Digits, path: Path) -> None:
+    """Write the logits of the first 32 test images as JSON: real input for other tests."""
+    # Through float32, so that every number is exact in it whatever the training's dtype was.
+    logits = run.logits[:32].astype("float32").astype("float64").tolist()
+    rows = ",\n  ".join(json.dumps(row) for row in logits)
+    labels = json.dumps(digits.test_labels[:32].tolist())
+    path.write_text(f'{{"logits": [\n  {rows}\n],\n"labels": {labels}}}\n', encoding="utf-8")
 
 
 def plot(runs: Sequence[Run], path: Path, precision: float) -> None:
