@@ -122,6 +122,7 @@ def test_an_ignored_row_contributes_nothing(run: Run, filler: float) -> None:
         {"ignore_index": -1},
         {"ignore_index": -1, "label_smoothing": 0.1},
         {"ignore_index": -1, "z_loss": 0.1, "reduction": "sum"},
+        {"ignore_index": -1, "softcap": 2.0, "temperature": 0.5},
     ):
         value, grad = run.loss(x, [0, -1], **options)
         alone, alone_grad = run.loss([X[0]], [0], **options)
@@ -215,6 +216,16 @@ def test_binary_infinities(run: Run) -> None:
     same(grad, [0.0, 0.0, 1.0, -1.0, NAN])
     same(run.call(xe.sigmoid, x), [1.0, 0.0, 1.0, 0.0, NAN])
     same(run.call(xe.log_sigmoid, x), [0.0, -INF, 0.0, -INF, NAN])
+
+
+def test_a_binary_element_of_weight_zero_contributes_nothing(run: Run) -> None:
+    weights = run.array([1.0, 0.0])
+    for filler in (NAN, INF):
+        value, grad = run.grad(
+            xe.binary_cross_entropy, [0.0, filler], run.array([1.0, 0.0]), sample_weights=weights
+        )
+        same(value, np.log(2.0))
+        same(grad, [-0.5, 0.0])
 
 
 # Soft targets.
@@ -375,6 +386,28 @@ def total(x: Any) -> Any:
     import tensorflow as tf
 
     return tf.reduce_sum(x)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_masked_entries_of_the_maps_are_constants(run: Run, log: bool) -> None:
+    """Whatever weight their outputs, 0 or -inf, are given by what follows."""
+    if not run.framework.autograd:
+        pytest.skip("a vector-valued map needs a framework with autograd to be weighed")
+    mask = run.array([True, False, True], "bool")
+    function = xe.log_softmax if log else xe.softmax
+
+    def last(x: Any) -> Any:
+        return function(x, where=mask)[2]
+
+    def both(x: Any) -> Any:
+        y = function(x, where=mask)
+        return y[1] + y[2]
+
+    _, wanted = run.grad(last, [1.0, 5.0, 2.0])
+    _, grad = run.grad(both, [1.0, 5.0, 2.0])
+    same(grad, wanted)
+    assert wanted[1] == 0.0
+    assert wanted[0] != 0.0
 
 
 @pytest.mark.parametrize("log", [False, True])

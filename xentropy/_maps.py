@@ -28,6 +28,11 @@ def _masked(xp: Namespace, x: Array, mask: Array | None) -> Array:
     return x if mask is None else xp.where(mask, x, xp.zeros_like(x) - float("inf"))
 
 
+def _cut(xp: Namespace, gradient: Array, mask: Array | None) -> Array:
+    """0 at the entries that take no part: they are constants."""
+    return gradient if mask is None else xp.where(mask, gradient, xp.zeros_like(gradient))
+
+
 def _along(xp: Namespace, factor: Array | None, ndim: int, axis: int) -> Array | None:
     """A factor or mask of shape (K,) laid along the class axis; others have all dimensions."""
     if factor is None or factor.ndim == ndim:
@@ -73,16 +78,14 @@ class Softmax:
     ) -> tuple[Array | None, ...]:
         """The gradient by x, given the gradient ``bar`` by the output."""
         given = MapLeaves(*leaves)
-        bar = xp.astype(bar, self.dtype)
         x = self._scores(xp, given)
+        mask = _along(xp, given.where, x.ndim, self.axis)
+        bar = _cut(xp, xp.astype(bar, self.dtype), mask)
         left = Rest(*residuals)
         seen = self._shares(xp, x, left, again=again)
         pull = _stats.pullback_log_softmax if self.log else _stats.pullback_softmax
         gradient = pull(xp, seen, left.max, bar, axis=self.axis) / self.temperature
-        mask = _along(xp, given.where, x.ndim, self.axis)
-        if mask is not None:
-            gradient = xp.where(mask, gradient, xp.zeros_like(gradient))
-        return MapLeaves(xp.astype(gradient, given.x.dtype))
+        return MapLeaves(xp.astype(_cut(xp, gradient, mask), given.x.dtype))
 
     def _scores(self, xp: Namespace, leaves: MapLeaves) -> Array:
         x = xp.astype(leaves.x, self.dtype)

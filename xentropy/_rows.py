@@ -223,7 +223,7 @@ class RowLoss:
         if self.softcap is not None:
             # 1 - tanh^2 in a form that keeps its precision for large logits.
             slope = 1 / xp.cosh(xp.astype(leaves.logits, self.dtype) / self.softcap)
-            return times(xp, slope * slope, gradient)
+            return times(xp, gradient, slope * slope)
         return gradient
 
     def _by_others(

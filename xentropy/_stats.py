@@ -320,9 +320,9 @@ def pullback(
 def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
     """The gradient by x of the loss of the two classes with logits (x, 0)."""
     rest = xp.exp(-xp.abs(x))
-    ahead = times(xp, on, rest)
-    behind = times(xp, off, rest)
-    return xp.where(x >= 0, off - ahead, behind - on) / (1 + rest)
+    silent = (on == 0) & (off == 0)
+    rest = xp.where(silent & xp.isnan(rest), xp.zeros_like(rest), rest)
+    return xp.where(x >= 0, off - on * rest, off * rest - on) / (1 + rest)
 
 
 def surprisal_pair(xp: Namespace, x: Array) -> tuple[Array, Array]:

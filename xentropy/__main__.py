@@ -1,0 +1,25 @@
+"""``python -m xentropy``: the commands of the package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from xentropy.parity import _cli
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status; without one, print the help."""
+    parser = argparse.ArgumentParser(prog="python -m xentropy", description=__doc__)
+    parser.set_defaults(run=None)
+    _cli.add_parser(parser.add_subparsers(title="commands", metavar=""))
+    given = parser.parse_args(arguments)
+    if given.run is None:
+        parser.print_help()
+        return 0
+    status: int = given.run(given)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
