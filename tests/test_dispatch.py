@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     info = folder / "xentropy_listy-0.0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: xentropy-listy\nVersion: 0.0.1\n")
-    lines = (PLUGIN / "pyproject.toml").read_text().split('"xentropy.backends"]')[1]
-    entries = lines.split("[tool")[0].replace('"', "").strip()
-    (info / "entry_points.txt").write_text(f"[xentropy.backends]\n{entries}\n")
+    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
+    entries = project["entry-points"]["xentropy.backends"].items()
+    lines = ["[xentropy.backends]", *(f"{name} = {value}" for name, value in entries)]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
     (folder / "broken").mkdir()
     (folder / "broken" / "__init__.py").write_text("class Broken: pass\n")
     return folder
