@@ -101,6 +101,30 @@ def test_a_label_out_of_range(run: Run, label: int) -> None:
     same(grad, [P - [1, 0, 0], [NAN] * 3])
 
 
+def test_a_label_out_of_range_of_given_probabilities(run: Run) -> None:
+    if run.mode == "eager" and run.framework.name != "strict":
+        pytest.skip("labels are looked at")
+    labels = run.array([0, 3], "int64")
+    log_p, p = -LOSSES, P
+    for function, x, more, slope in (
+        (xe.nll_loss, log_p, {}, -1.0),
+        (xe.cross_entropy, p, {"from_logits": False}, -1 / p[0]),
+    ):
+        twice = np.stack([x, x])
+        value, grad = run.grad(function, twice, labels, reduction="none", **more)
+        same(value, [LOSSES[0], NAN])
+        same(grad, [[slope, 0.0, 0.0], [NAN] * 3])
+
+
+def test_a_binary_label_out_of_range(run: Run) -> None:
+    if run.mode == "eager" and run.framework.name != "strict":
+        pytest.skip("labels are looked at")
+    labels = run.array([1, 2, -1], "int64")
+    value, grad = run.grad(xe.binary_cross_entropy, [0.0] * 3, labels, reduction="none")
+    same(value, [np.log(2), NAN, NAN])
+    same(grad, [-0.5, NAN, NAN])
+
+
 @pytest.mark.parametrize(("label", "dtype"), [(2**64 - 100, "uint64"), (2**32 - 1, "uint32")])
 def test_a_huge_unsigned_label_does_not_wrap(framework: Framework, label: int, dtype: str) -> None:
     labels = framework.array(np.array([0, label], dtype), dtype)

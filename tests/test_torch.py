@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -104,6 +106,23 @@ def test_inductor_with_changing_shapes() -> None:
         np.testing.assert_allclose(
             x.grad.numpy(), (p - np.eye(5)[labels.numpy()]) / rows, rtol=1e-5, atol=1e-7
         )
+
+
+def test_the_first_call_of_all_may_be_compiled() -> None:
+    """In a process where xentropy has not met a tensor yet, a Parameter included."""
+    code = """
+import torch, xentropy as xe
+for x in (torch.zeros(2, 4, requires_grad=True), torch.nn.Parameter(torch.zeros(2, 4))):
+    compiled = torch.compile(xe.cross_entropy, fullgraph=True, backend="aot_eager")
+    compiled(x, torch.tensor([0, 1])).backward()
+    print(*x.grad.flatten().tolist())
+"""
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}{code}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    wanted = ((0.25 - np.eye(4)[:2]) / 2).ravel()
+    for line in done.stdout.splitlines():
+        np.testing.assert_allclose(np.array(line.split(), float), wanted, rtol=1e-6)
+    assert done.stdout.count("\n") == 2
 
 
 def test_two_backwards_and_accumulation() -> None:

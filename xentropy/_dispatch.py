@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -60,8 +61,11 @@ def backend_of(x: Array, name: str) -> Backend:
 
 def _find(x: Array, name: str) -> Backend:
     """Find the backend of a type that was not seen before, and remember it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():
+        return _while_tracing(isinstance(x, torch.Tensor), name)
     cls = type(x)
-    backend = _of_root(cls) or _of_namespace(x)
+    backend = _of_module(cls.__module__) or _of_bases(cls) or _of_namespace(x)
     if backend is None:
         raise TypeError(_unknown(cls, name))
     reason = backend.refuses(cls)
@@ -71,14 +75,30 @@ def _find(x: Array, name: str) -> Backend:
     return backend
 
 
-def _of_root(cls: type) -> Backend | None:
-    """By the root module of the class or of one of its bases: built in, then plugins."""
-    roots = [base.__module__.partition(".")[0] for base in cls.__mro__]
-    for root in roots:
-        if root in _BUILT_IN:
-            return _BUILT_IN[root]()
-    for root in roots:
-        backend = _plugin(root)
+def _while_tracing(is_tensor: bool, name: str) -> Backend:
+    """The backend inside torch.compile, which cannot look at the name of a class.
+
+    It may meet the first call of all, when no type is known yet.
+    """
+    if not is_tensor:
+        raise TypeError(f"{name} is no tensor: inside torch.compile every array must be one")
+    return _torch()
+
+
+def _of_module(module: str) -> Backend | None:
+    """The built-in backend for the root of a module's name."""
+    load = _BUILT_IN.get(module.partition(".")[0])
+    return None if load is None else load()
+
+
+def _of_bases(cls: type) -> Backend | None:
+    """By the bases of the class, for a user's subclass: built in, then plugins."""
+    for base in cls.__mro__:
+        backend = _of_module(base.__module__)
+        if backend is not None:
+            return backend
+    for base in cls.__mro__:
+        backend = _plugin(base.__module__.partition(".")[0])
         if backend is not None:
             return backend
     return None

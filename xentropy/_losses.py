@@ -268,7 +268,8 @@ def binary_cross_entropy(
     ValueError
         If shapes do not fit or an option is out of its range.
     IndexError
-        If an integer target is neither 0 nor 1, where it can be looked at without waiting.
+        If an integer target is neither 0 nor 1, where it can be looked at without waiting;
+        elsewhere such an element's loss and gradient are NaN.
 
     See Also
     --------
@@ -297,6 +298,7 @@ def binary_cross_entropy(
     named, number = inputs.normalizer(normalizer, reduced)
     rule = PairLoss(
         inputs.dtype,
+        kind == "integral",
         from_logits=from_logits,
         label_smoothing=_inputs.fraction("label_smoothing", label_smoothing),
         reduction=reduced,

@@ -39,9 +39,10 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class PairLoss:
-    """The binary loss with everything but the arrays fixed."""
+    """The binary loss with everything but the arrays fixed; ``hard``: the targets are integers."""
 
     dtype: DType
+    hard: bool
     from_logits: bool = True
     label_smoothing: float = 0.0
     reduction: Reduction = "mean"
@@ -93,6 +94,8 @@ class PairLoss:
 
     def _pair(self, xp: Namespace, leaves: Leaves) -> Pair:
         t = xp.astype(leaves.targets, self.dtype)
+        if self.hard:
+            t = xp.where((t == 0) | (t == 1), t, xp.zeros_like(t) + float("nan"))
         keep, share = 1 - self.label_smoothing, self.label_smoothing / 2
         scale = xp.ones_like(t)
         if leaves.sample_weights is not None:

@@ -191,7 +191,8 @@ class RowLoss:
     ) -> Array:
         if seen is None:
             t = _stats.every(xp, visit.coefficients, visit.scores, self.axis)
-            gradient = -t
+            # w - w is 0, and NaN throughout the row of a label that is no class.
+            gradient = (visit.stats.mass - visit.stats.mass) - t
         else:
             lse_weight = self._lse_weight(xp, visit)
             gradient = _stats.pullback(
