@@ -81,7 +81,10 @@ def _while_tracing(is_tensor: bool, name: str) -> Backend:
     It may meet the first call of all, when no type is known yet.
     """
     if not is_tensor:
-        raise TypeError(f"{name} is no tensor: inside torch.compile every array must be one")
+        raise TypeError(
+            f"{name} is no tensor: inside torch.compile every array must be one, not a list, a "
+            "numpy array or an object that a backend would have to be installed for"
+        )
     return _torch()
 
 
