@@ -16,12 +16,13 @@ FRAMEWORKS = {"dask", "jax", "keras", "numpy", "scipy", "tensorflow", "torch"}
 ADAPTERS = sorted(
     file.parent.name for file in Path(__file__).parents[2].glob("backends/*/__init__.py")
 )
+# The processor's time, so that other work on the machine does not count.
 IMPORT = """
 import json, sys, time
 before = set(sys.modules)
-start = time.perf_counter()
+start = time.process_time()
 import {name}
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 roots = {{module.partition(".")[0] for module in set(sys.modules) - before}}
 print(json.dumps({{"seconds": seconds, "roots": sorted(roots)}}))
 """

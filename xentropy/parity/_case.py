@@ -1,4 +1,6 @@
-"""What a case is: a call, its arrays and its options, declared once for every column and for the oracle."""
+"""What a case is: a call, its arrays and its options, declared once for every column and for the
+oracle.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ class Array:
     values : tuple
         Its entries in row-major order, exactly representable in `dtype`.
     home : {"column", "python", "foreign", "unknown"}
-        Whose object is passed: the column's own tensor, a nested list or scalar, another framework's tensor,
-        or an object that no backend knows.
+        Whose object is passed: the column's own tensor, a nested list or scalar, another
+        framework's tensor, or an object that no backend knows.
     """
 
     dtype: str
@@ -49,7 +51,8 @@ class Array:
     def cast(self, dtype: str) -> Array:
         """The same entries rounded to `dtype`."""
         if dtype not in FORMATS:
-            return replace(self, dtype=dtype, values=tuple(map(_exact, self.values)))
+            whole = bool if dtype == "bool" else _exact
+            return replace(self, dtype=dtype, values=tuple(map(whole, self.values)))
         return replace(self, dtype=dtype, values=tuple(quantise(v, dtype) for v in self.values))
 
     def nested(self) -> object:
@@ -82,7 +85,7 @@ def _number(item: object) -> float:
 
 
 def _exact(x: float) -> int:
-    """`x` as an integer; a fraction declared under an integer dtype is a slip in the declaration."""
+    """`x` as an integer; a fraction under an integer dtype is a slip."""
     if x != int(x):
         raise ValueError(f"{x} is no integer")
     return int(x)
@@ -109,7 +112,8 @@ class Case:
     says : tuple of str
         What the error's message must contain.
     compiled : {"same", "nan"}
-        Under a compiler: the same error, or numbers, with NaN for what could not be inspected.
+        Where values cannot be inspected, as under a compiler: the same error, or numbers with NaN
+        among them.
     policy : str or None
         The row of the policy table that the case holds up.
     """
@@ -135,6 +139,6 @@ class Case:
         """The dtypes a column must have to compute the case."""
         return frozenset(a.dtype for a in self.arrays.values() if a.home == "column")
 
-    def expects_error(self, mode: str) -> bool:
-        """Whether the case ends in an error in this mode."""
-        return self.raises is not None and (mode == "eager" or self.compiled == "same")
+    def expects_error(self, inspected: bool) -> bool:
+        """Whether the case ends in an error, given whether values can be inspected."""
+        return self.raises is not None and (inspected or self.compiled == "same")

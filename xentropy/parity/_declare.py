@@ -55,15 +55,15 @@ class Group:
         policy: str | None = None,
         **arguments: object,
     ) -> Case:
-        """Declare a case; lists among the arguments become arrays, everything else stays an option."""
+        """Declare a case; lists among the arguments become arrays, the rest options."""
         names = OPERANDS[function]
         given = dict(zip(names, operands, strict=True)) | arguments
-        arrays = {k: _array(k, v, names[0], dtype, labels) for k, v in given.items() if _is_array(v)}
+        arrays = {
+            k: _array(k, v, names[0], dtype, labels) for k, v in given.items() if _is_array(v)
+        }
         options = {k: v for k, v in given.items() if k not in arrays}
         wrt = wrt if wrt is not None else () if raises and compiled == "same" else names[:1]
-        case = Case(
-            name, self.name, function, arrays, options, wrt, raises, says, compiled, policy
-        )
+        case = Case(name, self.name, function, arrays, options, wrt, raises, says, compiled, policy)
         self.cases.append(case)
         return case
 
@@ -73,31 +73,22 @@ def _is_array(value: object) -> bool:
 
 
 def _array(name: str, value: object, first: str, dtype: str, labels: str) -> Array:
-    """The argument in the dtype it takes by convention, unless it was declared with one of its own."""
-    if isinstance(value, Array) and value.dtype != OPEN:
-        return value
+    """The argument as an array, in the dtype of its role unless it was declared with its own."""
     given = value if isinstance(value, Array) else array(value)
-    if name == first:
-        return given.cast(dtype)
-    return given.cast(_companion(name, value, given, dtype, labels))
+    if given.dtype != OPEN:
+        return given
+    return given.cast(dtype if name == first else _companion(name, given, dtype, labels))
 
 
-def _companion(name: str, value: object, given: Array, dtype: str, labels: str) -> str:
+def _companion(name: str, given: Array, dtype: str, labels: str) -> str:
+    """The dtype of an argument beside operands of `dtype`."""
     if name == "where":
         return "bool"
-    if name == "targets" and all(isinstance(v, int) for v in _leaves(value)):
+    if name == "targets" and given.values and all(isinstance(v, int) for v in given.values):
         return labels
-    if name == "targets" or dtype not in FORMATS:
-        return dtype if dtype in FORMATS else "float32"
-    return compute_dtype(dtype)
-
-
-def _leaves(value: object) -> Sequence[object]:
-    if isinstance(value, Array):
-        return value.values
-    if isinstance(value, list):
-        return [leaf for item in value for leaf in _leaves(item)]
-    return [value]
+    if dtype not in FORMATS:
+        return "float32"
+    return dtype if name == "targets" else compute_dtype(dtype)
 
 
 def of(nested: object, dtype: str) -> Array:

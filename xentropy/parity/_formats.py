@@ -1,4 +1,6 @@
-"""The floating-point formats of the matrix in pure Python: rounding into them, and their units in the last place."""
+"""The floating-point formats of the matrix in pure Python: rounding into them, and their units in
+the last place.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ def compute_dtype(dtype: str) -> str:
 
 
 def quantise(x: float, dtype: str) -> float:
-    """Round `x` to the nearest number of `dtype`, so that the oracle sees what the frameworks see."""
+    """Round `x` to the nearest number of `dtype`, as the frameworks will see it."""
     if dtype == "float64" or math.isinf(x) or math.isnan(x):
         return float(x)
     if dtype == "bfloat16":

@@ -1,4 +1,6 @@
-"""Index arithmetic on shapes: where the rows of an axis lie in row-major order, and how a shape spreads over another."""
+"""Index arithmetic on shapes: where the rows of an axis lie in row-major order, and how a shape
+spreads over another.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def strides(shape: Shape) -> Shape:
 
 
 def rows(shape: Shape, axes: Shape) -> list[list[int]]:
-    """Flat indices of every row along `axes`, the rows in row-major order of the remaining dimensions."""
+    """Flat indices of every row along `axes`, the rows in row-major order of the remaining
+    dimensions.
+    """
     axes = tuple(a % len(shape) for a in axes)
     rest = [a for a in range(len(shape)) if a not in axes]
     inner = _offsets(shape, sorted(axes))

@@ -1,13 +1,14 @@
 """The oracle's process: the exact result of every case, and the tolerance of each of its numbers.
 
-It is a column like the others, ``python -m xentropy.parity._oracle OUT.json [GLOB]``, and the only module that needs
-mpmath.
+It is a column like the others, ``python -m xentropy.parity._oracle OUT.json [GLOB]``, and the only
+module that needs mpmath.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from typing import Protocol
 
 from mpmath import mp
@@ -59,12 +60,13 @@ def exact(case: Case) -> dict[str, Tensor]:
     """The value and the gradients of a case."""
     with mp.workdps(digits(case)):
         defined = definition(case)
-        return {"value": defined.value()} | {n: defined.gradient(n) for n in case.wrt}
+        gradients = {f"gradient by {n}": defined.gradient(n) for n in case.wrt}
+        return {"value": defined.value()} | gradients
 
 
 def answer(case: Case) -> dict[str, object]:
     """The exact result as JSON holds it; None for a case that only ever ends in an error."""
-    if case.expects_error("compiled"):
+    if case.expects_error(inspected=False):
         return {"quantities": None}
     with mp.workdps(digits(case)):
         return {"quantities": {name: t.encode() for name, t in exact(case).items()}}
@@ -74,7 +76,7 @@ def main(out: str, pattern: str = "*") -> None:
     """Answer every selected case."""
     with Stream(out) as stream:
         for case in select(pattern):
-            stream.cell(identity(case), lambda case=case: answer(case))
+            stream.cell(identity(case), partial(answer, case))
 
 
 if __name__ == "__main__":

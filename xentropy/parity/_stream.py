@@ -1,4 +1,6 @@
-"""What a column's process tells: a line for each case as it goes, and a file with all of them at the end."""
+"""What a column's process tells: a line for each case as it goes, and a file with all of them at
+the end.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Any
 
 
 class Stream:
-    """Collects cells, names each on standard output before it is computed, and writes them all when it closes."""
+    """Collects cells, names each on standard output before it is computed, and writes them all when
+    it closes.
+    """
 
     def __init__(self, out: str, **about: object) -> None:
         self.out, self.about = Path(out), about

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from xentropy.parity._declare import (
-    NAN,
-    Group,
-    array,
-    filled,
-    foreign,
-    of,
-    plain,
-    unknown,
-)
+from typing import Any
+
+from xentropy.parity._case import array
+from xentropy.parity._declare import NAN, Group, filled, foreign, of, plain, unknown
 
 errors = Group("errors")
 
@@ -19,7 +13,7 @@ CE, BCE = "cross_entropy", "binary_cross_entropy"
 TWO = [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
 LABELS = [0, 1]
 
-_type = {"raises": "TypeError", "policy": "logits-dtype"}
+_type: dict[str, Any] = {"raises": "TypeError", "policy": "logits-dtype"}
 errors("integer logits", CE, TWO, LABELS, dtype="int32", says=("int32",), **_type)
 errors("integer logits, softmax", "softmax", TWO, dtype="int64", says=("int64",), **_type)
 errors("integer logits, logsumexp", "logsumexp", TWO, dtype="int32", says=("int32",), **_type)
@@ -33,7 +27,7 @@ errors("truth values as labels", CE, TWO, of([0, 1], "bool"), raises="TypeError"
 errors("floats as labels", CE, TWO, of([0.0, 1.0], "float32"), raises="TypeError",
        says=("float32",))  # fmt: skip
 
-_shape = {"raises": "ValueError", "policy": "shapes"}
+_shape: dict[str, Any] = {"raises": "ValueError", "policy": "shapes"}
 errors("three labels for two rows", CE, TWO, [0, 1, 2], says=("(2, 3)", "(3,)"), **_shape)
 errors("labels with a class axis", CE, TWO, [[0], [1]], says=("(2, 3)", "(2, 1)"), **_shape)
 errors("soft targets of another width", CE, TWO, filled(0.25, 2, 4), says=("(2, 3)", "(2, 4)"),
@@ -58,7 +52,7 @@ errors("an axis that is not there", CE, TWO, LABELS, axis=2, raises="ValueError"
 errors("a bare number as logits", "softmax", array(1.0), raises="ValueError", says=("()",))
 errors("no classes", CE, filled(0.0, 2, 0), LABELS, raises="ValueError", says=("(2, 0)",))
 
-_range = {"raises": "ValueError", "policy": "option-range"}
+_range: dict[str, Any] = {"raises": "ValueError", "policy": "option-range"}
 for _value in (-0.1, 1.5):
     errors(f"label_smoothing {_value}", CE, TWO, LABELS, label_smoothing=_value,
            says=("label_smoothing", str(_value)), **_range)  # fmt: skip
@@ -82,7 +76,8 @@ errors("a normalizer for a sum", CE, TWO, LABELS, reduction="sum", normalizer="b
 errors("ignore_index with soft targets", CE, TWO, filled(0.25, 2, 3), ignore_index=-1,
        says=("ignore_index",), **_range)  # fmt: skip
 for _option in ("temperature", "softcap", "z_loss"):
-    errors(f"probabilities and {_option}", CE, TWO, LABELS, from_logits=False, **{_option: 2.0},
+    _two: dict[str, Any] = {_option: 2.0}
+    errors(f"probabilities and {_option}", CE, TWO, LABELS, from_logits=False, **_two,
            says=(_option, "from_logits"), **_range)  # fmt: skip
 
 errors("labels of another framework", CE, TWO, foreign([0, 1], "int32"), raises="TypeError",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from xentropy.parity._declare import Group, array, integers, normal, of, simplex, uniform
+from xentropy.parity._case import array
+from xentropy.parity._declare import Group, integers, normal, of, simplex, uniform
 
 functions = Group("softmax and its kin")
 likelihood = Group("nll_loss")

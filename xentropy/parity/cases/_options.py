@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xentropy.parity._declare import Group, integers, normal, of, plain, simplex, uniform
+from xentropy.parity._declare import Group, normal, of, plain, simplex, uniform
 
 options = Group("options")
 together = Group("options together")
@@ -36,9 +36,11 @@ ALONE: dict[str, dict[str, Any]] = {
     "mean of 3.5": {"normalizer": 3.5},
     "mean of an array": {"normalizer": of(7.0, "float32")},
 }
-for _kind, _targets in KINDS.items():
-    for _name, _given in ALONE.items():
-        options(f"{_name}, {_kind}", CE, LOGITS, _targets, **_given)
+LABELS_ONLY = {"sum", "temperature 2", "softcap 30", "mean of 3.5", "mean of an array"}
+for _name, _given in ALONE.items():
+    options(f"{_name}, labels", CE, LOGITS, KINDS["labels"], **_given)
+    if _name not in LABELS_ONLY:
+        options(f"{_name}, soft", CE, LOGITS, KINDS["soft"], **_given)
 
 SPARSE = [0, 2, 1, 4, 2, 0]
 options("class mask, labels", CE, LOGITS, SPARSE, where=CLASS_MASK)
@@ -62,8 +64,8 @@ options("probabilities, soft, smoothing", CE, simplex(44, ROWS, CLASSES), KINDS[
 options("probabilities and a mask", CE, simplex(44, ROWS, CLASSES), SPARSE, from_logits=False,
         where=CLASS_MASK, label_smoothing=0.1)  # fmt: skip
 
-MODEL = {"temperature": 0.5, "softcap": 20.0, "z_loss": 0.001}
-WEIGHTS = {"class_weights": CLASS_WEIGHTS, "sample_weights": SAMPLE_WEIGHTS}
+MODEL: dict[str, Any] = {"temperature": 0.5, "softcap": 20.0, "z_loss": 0.001}
+WEIGHTS: dict[str, Any] = {"class_weights": CLASS_WEIGHTS, "sample_weights": SAMPLE_WEIGHTS}
 COMBINED: dict[str, dict[str, Any]] = {
     "weights and smoothing": {**WEIGHTS, "label_smoothing": 0.1},
     "temperature, softcap, z-loss": MODEL,

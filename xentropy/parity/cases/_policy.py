@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xentropy.parity._declare import INF, NAN, Group, filled, normal, of, one_hot, simplex, smoothed
 
 policy = Group("policy")
@@ -10,7 +12,7 @@ TWO = [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
 CE = "cross_entropy"
 
 # Nothing is kept: 0, connected to the graph, gradient exactly 0.
-_none = {"policy": "nothing-kept"}
+_none: dict[str, Any] = {"policy": "nothing-kept"}
 policy("all ignored, mean", CE, TWO, [-100, -100], ignore_index=-100, **_none)
 policy("all ignored, sum", CE, TWO, [-100, -100], ignore_index=-100, reduction="sum", **_none)
 policy("all ignored, none", CE, TWO, [-1, -1], ignore_index=-1, reduction="none", **_none)
@@ -74,7 +76,7 @@ policy("NaN masked by where", CE, [[1.0, 2.0, NAN]], [0], where=[True, True, Fal
 
 # 0 * inf is 0.
 MASKED = [[1.0, 2.0, -INF]]
-_zero = {"policy": "zero-times-inf"}
+_zero: dict[str, Any] = {"policy": "zero-times-inf"}
 policy("-inf beside the label", CE, MASKED, [0], **_zero)
 policy("-inf beside a one-hot", CE, MASKED, [[1.0, 0.0, 0.0]], **_zero)
 policy("-inf beside soft targets", CE, MASKED, [[0.25, 0.75, 0.0]], **_zero)
@@ -91,7 +93,7 @@ policy("binary +inf at 1, -inf at 0", "binary_cross_entropy", [INF, -INF], [1.0,
        reduction="none", **_zero)  # fmt: skip
 
 # A target on a class that cannot be: inf.
-_hit = {"policy": "target-on-masked", "reduction": "none"}
+_hit: dict[str, Any] = {"policy": "target-on-masked", "reduction": "none"}
 policy("label on a -inf class", CE, MASKED, [2], **_hit)
 policy("label on a masked class", CE, [[1.0, 2.0, 3.0]], [2], where=[True, True, False], **_hit)
 policy("one-hot on a -inf class", CE, MASKED, [[0.0, 0.0, 1.0]], **_hit)
@@ -101,7 +103,7 @@ policy("smoothing on a -inf class", CE, MASKED, [0], label_smoothing=0.125, **_h
 policy("binary -inf at 1", "binary_cross_entropy", [-INF, INF], [1.0, 0.0], **_hit)
 
 # Rows of -inf.
-_low = {"policy": "all-minus-inf"}
+_low: dict[str, Any] = {"policy": "all-minus-inf"}
 EMPTY = [[-INF, -INF], [0.5, 1.5]]
 policy("logsumexp of a -inf row", "logsumexp", EMPTY, axis=-1, **_low)
 policy("softmax of a -inf row", "softmax", EMPTY, **_low)
@@ -111,7 +113,7 @@ policy("logsumexp of a row masked whole", "logsumexp", [[1.0, 2.0], [1.0, 2.0]],
        where=[[False, False], [True, False]], **_low)  # fmt: skip
 
 # Rows with +inf.
-_high = {"policy": "plus-inf"}
+_high: dict[str, Any] = {"policy": "plus-inf"}
 TALL = [[1.0, INF, 2.0], [1.0, INF, 2.0]]
 policy("softmax with +inf", "softmax", [[1.0, INF, 2.0]], **_high)
 policy("softmax with two +inf", "softmax", [[INF, INF, 2.0]], wrt=(), **_high)
@@ -122,7 +124,7 @@ policy("loss with +inf, one-hot", CE, TALL, one_hot([1, 0], 3), reduction="none"
 policy("NaN logit", CE, [[1.0, NAN, 2.0], [1.0, 2.0, 3.0]], [0, 0], reduction="none", **_high)
 
 # Soft targets are taken as they are.
-_free = {"policy": "free-mass"}
+_free: dict[str, Any] = {"policy": "free-mass"}
 LOOSE = [[0.5, 0.5, 0.5], [0.0, 0.0, 0.0]]
 policy("rows of mass 1.5 and 0", CE, TWO, LOOSE, reduction="none", wrt=("logits", "targets"),
        **_free)  # fmt: skip
@@ -135,7 +137,7 @@ policy("gradient to the targets", CE, [[1.0, 2.0, 3.0]], [[0.25, 0.25, 0.5]], re
 
 # A hard label, its one-hot, and both smoothed: one answer for every weight and reduction.
 for _reduction in ("none", "sum", "mean"):
-    _same = {
+    _same: dict[str, Any] = {
         "class_weights": [1.0, 2.0, 3.0],
         "reduction": _reduction,
         "policy": "hard-is-one-hot",
@@ -148,7 +150,7 @@ policy("batch of one, weight 7", CE, TWO[:1], [0], class_weights=[7.0, 1.0, 1.0]
        policy="hard-is-one-hot")  # fmt: skip
 
 # Smoothing spreads over the unmasked classes, then the class weights apply.
-_smooth = {"policy": "smoothing", "reduction": "none"}
+_smooth: dict[str, Any] = {"policy": "smoothing", "reduction": "none"}
 RANDOM = normal(21, 3, 5)
 HALF_MASK = [True, True, False, True, True]
 policy("smoothing, whole", CE, RANDOM, [0, 3, 4], label_smoothing=1.0, **_smooth)
@@ -182,7 +184,7 @@ policy("shift by 1e6, temperature", CE, [[1.0 + 1e6, 2.0 + 1e6, 3.0 + 1e6]], [0]
        temperature=0.5, policy="shift")  # fmt: skip
 
 # Probabilities are taken as they are.
-_given = {"from_logits": False, "policy": "probabilities"}
+_given: dict[str, Any] = {"from_logits": False, "policy": "probabilities"}
 policy("p(target) = 0", CE, [[0.0, 0.5, 0.5], [0.5, 0.5, 0.0]], [0, 0], reduction="none",
        **_given)  # fmt: skip
 policy("p(target) = 1e-9", CE, [[1e-9, 0.5, 0.5]], [0], **_given)

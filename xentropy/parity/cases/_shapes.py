@@ -49,7 +49,8 @@ labels("one-hot as int64", CE, normal(61, 2, 3), of([[1, 0, 0], [0, 0, 1]], "int
 labels("one-hot as bool", CE, normal(61, 2, 3), of([[1, 0, 0], [0, 0, 1]], "bool"))
 labels("one-hot as uint8, smoothing", CE, normal(61, 2, 3), of([[1, 0, 0], [0, 0, 1]], "uint8"),
        label_smoothing=0.1)  # fmt: skip
-labels("float32 targets, bfloat16 logits", CE, normal(62, 2, 3), of([[0.3, 0.3, 0.4]] * 2, "float32"),
+UNEVEN = [[0.3, 0.3, 0.4]] * 2
+labels("float32 targets, bfloat16 logits", CE, normal(62, 2, 3), of(UNEVEN, "float32"),
        dtype="bfloat16", wrt=("logits", "targets"), reduction="sum")  # fmt: skip
-labels("float16 targets, float32 logits", CE, normal(62, 2, 3), of([[0.3, 0.3, 0.4]] * 2, "float16"),
+labels("float16 targets, float32 logits", CE, normal(62, 2, 3), of(UNEVEN, "float16"),
        wrt=("logits", "targets"), reduction="sum")  # fmt: skip

@@ -48,7 +48,8 @@ def _minus_log(p: mpf) -> mpf:
 class Binary:
     """``sum_i t1_i * yes_i + t0_i * no_i`` with yes = -log p, no = -log(1 - p).
 
-    The coefficients are ``t1 = s * pos_weight * ((1 - e) t + e / 2)`` and ``t0 = s * ((1 - e) (1 - t) + e / 2)``.
+    The coefficients are ``t1 = s * pos_weight * ((1 - e) t + e / 2)`` and ``t0 = s * ((1 - e) (1 -
+    t) + e / 2)``.
     """
 
     def __init__(self, case: Case) -> None:
@@ -166,5 +167,3 @@ def _gather(
     for place, pair in zip(places, each, strict=True):
         gathered[place].append(pair)
     return [(total(g for g, _ in part), mp.fsum(n for _, n in part)) for part in gathered]
-
-

@@ -36,8 +36,9 @@ from xentropy.parity.exact._rows import (
 class Classification:
     """A loss over classes, ``sum_ij t_ij * nats_ij``.
 
-    The coefficients are ``t_ij = s_i c_j ((1 - e) B_ij + e mass_i / K_i)`` with B the one-hot of the label or the
-    probabilities as given, and K_i the number of unmasked classes, over which alone the second part is spread.
+    The coefficients are ``t_ij = s_i c_j ((1 - e) B_ij + e mass_i / K_i)`` with B the one-hot of
+    the label or the probabilities as given, and K_i the number of unmasked classes, over which
+    alone the second part is spread.
     """
 
     def __init__(self, case: Case) -> None:
@@ -211,7 +212,10 @@ class Classification:
             for c, k in zip(self.class_weights, self.masks[i], strict=True)
         ]
         through = dot(spread, self.rows[i].nats)
-        each = [total((nat.times(on * c), through)) for c, nat in zip(self.class_weights, self.rows[i].nats, strict=True)]
+        each = [
+            total((nat.times(on * c), through))
+            for c, nat in zip(self.class_weights, self.rows[i].nats, strict=True)
+        ]
         count = [on * c + mp.fsum(spread) for c in self.class_weights]
         return [self._total(g.times(s), s * n) for g, n in zip(each, count, strict=True)]
 
@@ -231,5 +235,3 @@ class Classification:
         products = zip(self.class_weights, self.patterns[i], strict=True)
         factors = [c * v for c, v in products]
         return self._total(loss(self.rows[i], factors, ONE), mp.fsum(factors))
-
-

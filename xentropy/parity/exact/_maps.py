@@ -24,7 +24,8 @@ from xentropy.parity.exact._number import (
     depth,
     sure,
 )
-from xentropy.parity.exact._rows import Softmax, Warp, distance
+from xentropy.parity.exact._rows import Warp
+from xentropy.parity.exact._softmax import Softmax, distance
 
 
 class Elementwise:
@@ -156,7 +157,9 @@ class LogSumExp:
         return Tensor(compute_dtype(self.case.first.dtype), shape, numbers)
 
     def _number(self, softmax: Softmax, row: Sequence[int]) -> Exact:
-        """With factors the sum may fall anywhere, so that its logarithm is right to an epsilon of 1."""
+        """With factors the sum may fall anywhere, so that its logarithm is right to an epsilon of
+        1.
+        """
         number = softmax.logsumexp()
         if "b" not in self.case.arrays or not number.scale:
             return number

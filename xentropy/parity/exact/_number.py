@@ -25,10 +25,12 @@ class Exact:
     value : mpf
         The number.
     scale : mpf
-        The sum of the magnitudes it is the difference of: its own magnitude where nothing may cancel. Its units in
-        the last place are the ones that errors are counted in, and `BASE` of them are always granted.
+        The sum of the magnitudes it is the difference of: its own magnitude where nothing may
+        cancel. Its units in the last place are the ones that errors are counted in, and `BASE` of
+        them are always granted.
     slack : mpf
-        What is granted besides, over the dtype's epsilon: the conditioning of exp, and the rounding of sums.
+        What is granted besides, over the dtype's epsilon: the conditioning of exp, and the rounding
+        of sums.
     """
 
     value: mpf
@@ -62,7 +64,9 @@ def depth(terms: int) -> int:
 
 
 def total(terms: Iterable[Exact]) -> Exact:
-    """The sum, granted one rounding of the sum of magnitudes for each level of a tree over the terms."""
+    """The sum, granted one rounding of the sum of magnitudes for each level of a tree over the
+    terms.
+    """
     kept = [t for t in terms if t.value != 0 or t.scale]
     value = mp.fsum(t.value for t in kept) if kept else ZERO
     summed = Exact(value, mp.fsum(t.scale for t in kept), mp.fsum(t.slack for t in kept))
@@ -83,34 +87,43 @@ class Tensor:
     numbers: list[Exact]
 
     def encode(self) -> dict[str, object]:
-        """Four lists of floats: each number as a sum of two, its tolerance, and the unit errors are counted in."""
+        """Lists of floats: each number as a sum of two, its tolerance, the unit errors are counted
+        in, the rounding.
+        """
         known = {id(n): n for n in self.numbers}
         entries = {key: self._entry(n) for key, n in known.items()}
         columns = [entries[id(n)] for n in self.numbers]
-        names = ("high", "low", "tolerance", "unit")
-        lists = zip(*columns, strict=True) if columns else ((),) * 4
+        names = ("high", "low", "tolerance", "unit", "rounding")
+        lists = zip(*columns, strict=True) if columns else ((),) * len(names)
         parts = {name: list(part) for name, part in zip(names, lists, strict=True)}
         return {"dtype": self.dtype, "shape": list(self.shape), **parts}
 
     def _entry(self, number: Exact) -> tuple[str, ...]:
         high = float(number.value)
-        low = float(number.value - mpf(high)) if math.isfinite(high) else 0.0
-        return tuple(x.hex() for x in (high, low, *tolerance(number, self.dtype)))
+        finite = math.isfinite(high)
+        low = float(number.value - mpf(high)) if finite else 0.0
+        allowed, unit = tolerance(number, compute_dtype(self.dtype)) if finite else (0.0, 1.0)
+        free = rounding(high, self.dtype) if finite else 0.0
+        return tuple(x.hex() for x in (high, low, allowed, unit, free))
 
 
-def tolerance(number: Exact, dtype: str) -> tuple[float, float]:
-    """How far a computed number may lie from the exact one, and the unit that its error is counted in.
+def tolerance(number: Exact, compute: str) -> tuple[float, float]:
+    """How far a number computed in a format may lie from the exact one, and the unit that the error
+    is counted in.
 
-    The computation may be off by ``BASE`` units of the scale and by the slack, in the format that it is computed in;
-    a number below that format's normal range may be flushed to zero. A narrower output is rounded once more.
+    The computation may be off by `BASE` units of the scale, and by the slack; a number below the
+    format's normal range may be flushed to zero, and errors are counted in the smallest normal
+    number there. Where the scale is 0 nothing is computed: the exact number is met.
     """
-    output, compute = FORMATS[dtype], FORMATS[compute_dtype(dtype)]
-    value, scale = float(abs(number.value)), float(number.scale)
-    if not math.isfinite(value) or not scale:
-        return 0.0, output.ulp(0.0)
-    allowed = BASE * compute.ulp(scale) + compute.epsilon * float(number.slack)
-    if value < compute.tiny:
-        allowed = max(allowed, compute.tiny)
-    if output is not compute:
-        allowed += output.ulp(value) / 2
-    return allowed, output.ulp(scale)
+    form, scale = FORMATS[compute], float(number.scale)
+    if not scale:
+        return 0.0, form.ulp(0.0)
+    allowed = BASE * form.ulp(scale) + form.epsilon * float(number.slack)
+    if abs(number.value) < form.tiny and allowed < form.tiny:
+        return form.tiny, form.tiny
+    return allowed, form.ulp(scale)
+
+
+def rounding(x: float, dtype: str) -> float:
+    """The last rounding, to an output narrower than what it was computed in: it is free."""
+    return 0.0 if dtype == compute_dtype(dtype) else FORMATS[dtype].ulp(x) / 2

@@ -66,5 +66,3 @@ def reduction(given: Given, masses: Sequence[mpf], kept: int) -> Reduction:
         return Reduction(name, mp.fsum(masses), len(masses), moves=True)
     counts = {"valid": kept, "batch": len(masses)}
     return Reduction(name, mpf(counts.get(normalizer, normalizer)))
-
-

@@ -10,7 +10,6 @@ from mpmath import mp, mpf
 
 from xentropy.parity.exact._number import (
     INFINITY,
-    NOT_A_NUMBER,
     NOTHING,
     ONE,
     UNDEFINED,
@@ -21,6 +20,7 @@ from xentropy.parity.exact._number import (
     sure,
     total,
 )
+from xentropy.parity.exact._softmax import Softmax, distance, top_of
 
 #: Units in the last place a hyperbolic tangent may be off by.
 TANH = 4
@@ -43,88 +43,9 @@ class Row(Protocol):
         ...
 
 
-class Softmax:
-    """The softmax of a row, from ``exp(z_j) / sum(exp(z_k))``.
-
-    `shaken` holds, for each entry, how many epsilons a computation may have it off by: its distance to the largest
-    one, which is rounded before it is exponentiated. From there errors follow to first order.
-    """
-
-    def __init__(self, z: Sequence[mpf], shaken: Sequence[mpf] | None = None) -> None:
-        self.z = list(z)
-        self.top = _top(self.z)
-        self.p, self.lse = _normalised(self.z, self.top)
-        self.shaken = list(shaken) if shaken else [distance(v, self.top) for v in self.z]
-        self.mean = mp.fsum(p * d for p, d in zip(self.p, self.shaken, strict=True))
-
-    @property
-    def defined(self) -> bool:
-        """Whether the row has a softmax."""
-        return not self.p or not mp.isnan(self.p[0])
-
-    def sensitivity(self, j: int) -> mpf:
-        """The first-order error of ``log p_j``, in epsilons."""
-        return self.mean + self.shaken[j] * (1 - 2 * self.p[j])
-
-    def share(self, j: int) -> Exact:
-        """p_j."""
-        p = self.p[j]
-        return Exact(p, p, p * self.sensitivity(j)) if self.defined else UNDEFINED
-
-    def nat(self, j: int) -> Exact:
-        """-log p_j: infinite where ``z_j`` is -inf."""
-        if not self.defined:
-            return UNDEFINED
-        if mp.isinf(self.z[j]) or mp.isinf(self.lse):
-            return Exact(ZERO if self.z[j] == self.lse else INFINITY, ZERO)
-        value = self.lse - self.z[j]
-        return Exact(value, value, self.sensitivity(j))
-
-    def logsumexp(self) -> Exact:
-        """The log of the sum: the largest entry and a logarithm, of which neither may be lost in the other."""
-        if mp.isnan(self.lse) or mp.isinf(self.lse):
-            return Exact(self.lse, ZERO)
-        return Exact(self.lse, max(abs(self.lse), abs(self.top)), self.mean)
-
-
-def distance(z: mpf, top: mpf) -> mpf:
-    """How far below the top a finite entry lies; an infinite one carries no rounding."""
-    return ZERO if mp.isinf(z) or mp.isinf(top) or mp.isnan(z) or mp.isnan(top) else top - z
-
-
-def _top(z: Sequence[mpf]) -> mpf:
-    if any(mp.isnan(v) for v in z):
-        return NOT_A_NUMBER
-    return max(z, default=-INFINITY)
-
-
-def _normalised(z: Sequence[mpf], top: mpf) -> tuple[list[mpf], mpf]:
-    """The softmax and the log of the sum, the infinite ones included."""
-    undefined = [NOT_A_NUMBER] * len(z)
-    if mp.isnan(top) or top == -INFINITY:
-        return undefined, top
-    if top == INFINITY:
-        tops = [ONE if v == top else ZERO for v in z]
-        return (tops if sum(tops) == 1 else undefined), top
-    powers = [exponential(v) for v in z]
-    whole = mp.fsum(powers)
-    return [e / whole for e in powers], mp.log(whole)
-
-
-_POWERS: dict[tuple[mpf, int], mpf] = {}
-
-
-def exponential(z: mpf) -> mpf:
-    """exp, remembered: rounded logits repeat, and a vocabulary of zeros repeats often."""
-    key = (z, mp.prec)
-    if key not in _POWERS:
-        _POWERS[key] = ZERO if z == -INFINITY else mp.exp(z)
-    return _POWERS[key]
-
-
 @dataclass(frozen=True)
 class Warp:
-    """How raw logits become the ones that are normalised: ``softcap * tanh(x / softcap) / temperature``."""
+    """How raw logits become normalised ones: ``softcap * tanh(x / softcap) / temperature``."""
 
     temperature: mpf = ONE
     softcap: mpf | None = None
@@ -136,7 +57,7 @@ class Warp:
         return capped / self.temperature
 
     def slope(self, x: mpf) -> Exact:
-        """Its derivative, ``1 - tanh(x / softcap)**2``, which falls like ``exp(-2 x / softcap)``."""
+        """Its derivative, ``1 - tanh(x / softcap)**2``, falling like ``exp(-2 x / softcap)``."""
         if self.softcap is None:
             return sure(1 / self.temperature)
         ratio = x / self.softcap
@@ -154,7 +75,7 @@ class LogitRow:
 
     def __init__(self, x: Sequence[mpf], kept: Sequence[bool], warp: Warp) -> None:
         z = [warp.bent(v) if k else -INFINITY for v, k in zip(x, kept, strict=True)]
-        top = _top(z)
+        top = top_of(z)
         self.softmax = Softmax(z, [warp.shaken(v, top) for v in z])
         self.x, self.kept, self.warp = x, kept, warp
         self.nats = _distinct(z, self.softmax.nat)
@@ -172,6 +93,7 @@ class LogitRow:
     def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
         """``w * p - t``, through the warp."""
         mass, terms = mp.fsum(coefficients), sum(1 for t in coefficients if t)
+
         def entry(j: int) -> Exact:
             bare = self._entry(j, coefficients[j], mass, terms)
             extra = self._extra(j).times(weight) if self.warp.z_loss else NOTHING
@@ -211,7 +133,9 @@ class LogitRow:
 
 
 def _distinct(keys: Sequence[Hashable], compute: Callable[[int], Exact]) -> list[Exact]:
-    """A number for each place, computed once for equal keys: a vocabulary's row may hold few distinct logits."""
+    """A number for each place, computed once for equal keys: a vocabulary's row may hold few
+    distinct logits.
+    """
     known: dict[Hashable, Exact] = {}
     for j, key in enumerate(keys):
         if key not in known:
@@ -251,7 +175,9 @@ class LogProbabilityRow:
 
     def __init__(self, logs: Sequence[mpf], kept: Sequence[bool]) -> None:
         self.kept = kept
-        self.nats = [sure(-v) if k else Exact(INFINITY, ZERO) for v, k in zip(logs, kept, strict=True)]
+        self.nats = [
+            sure(-v) if k else Exact(INFINITY, ZERO) for v, k in zip(logs, kept, strict=True)
+        ]
 
     def extra(self) -> Exact:
         """Nothing."""

@@ -1,0 +1,257 @@
+"""The verdicts: every way in which a cell can be wrong turns it red."""
+
+import math
+
+import pytest
+
+from xentropy.parity._cases import identity, select
+from xentropy.parity._declare import Group
+from xentropy.parity._join import distance, index, join, judge
+from xentropy.parity._matrix import Cell, Column, Finding, Matrix
+from xentropy.parity._oracle import answer
+
+pytestmark = pytest.mark.backends("numpy")
+
+INF, NAN = math.inf, math.nan
+CASE = Group("test")("case", "cross_entropy", [[1.0, 2.0, 3.0]], [0], reduction="none")
+NAME = identity(CASE)
+EXACT = answer(CASE)
+LABEL = select("policy: label 3")[0]
+
+
+def quantity(values, dtype="float32", shape=(1,)):
+    return {"dtype": dtype, "shape": list(shape), "values": [float(v).hex() for v in values]}
+
+
+def perfect(case=CASE):
+    """What a framework that rounds once would leave."""
+    return {
+        name: {
+            "dtype": q["dtype"],
+            "shape": q["shape"],
+            "values": [float.fromhex(h).hex() for h in q["high"]],
+        }
+        for name, q in answer(case)["quantities"].items()
+    }
+
+
+def verdict(held, case=CASE, column="numpy eager"):
+    oracle = Column("oracle", {identity(case): answer(case)})
+    return judge(case, oracle, Column(column, {identity(case): held}))
+
+
+def cell_with(**changes):
+    return verdict({"quantities": perfect() | changes})
+
+
+def test_the_exact_numbers_are_good():
+    cell = verdict({"quantities": perfect()})
+    assert cell.state == "good"
+    assert cell.ratio < 1e-6
+
+
+@pytest.mark.parametrize(("units", "state"), [(3.0, "good"), (4.9, "good"), (9.0, "bad")])
+def test_a_number_is_good_up_to_its_budget(units, state):
+    """2.4 has an ulp of 2**-22 in float32; the budget is 4 of them and the conditioning."""
+    (high,) = map(float.fromhex, EXACT["quantities"]["value"]["high"])
+    cell = cell_with(value=quantity([high + units * 2.0**-22]))
+    assert cell.state == state
+    assert cell.worst.error == pytest.approx(units)
+    assert cell.worst.what == "value[0]"
+
+
+def test_the_second_half_of_an_exact_number_counts():
+    assert distance(1.0, 2.0**-60, 1.0) == 2.0**-60
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "far"),
+    [
+        (NAN, NAN, 0.0),
+        (INF, INF, 0.0),
+        (INF, -INF, INF),
+        (INF, NAN, INF),
+        (NAN, INF, INF),
+        (NAN, 1.0, INF),
+        (1.0, NAN, INF),
+        (0.0, INF, INF),
+        (INF, 3e38, INF),
+        (0.0, -0.0, 0.0),
+    ],
+)
+def test_special_values_are_met_exactly(expected, got, far):
+    assert distance(expected, 0.0, got) == far
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, 0.0])
+def test_a_special_value_for_a_number_is_bad(value):
+    assert cell_with(value=quantity([value])).state == "bad"
+
+
+def test_zero_is_met_exactly_where_nothing_is_computed():
+    (case,) = (c for c in select("policy") if c.name == "all ignored, none")
+    assert verdict({"quantities": perfect(case)}, case).state == "good"
+    wrong = perfect(case) | {"gradient by logits": quantity([0, 0, 1e-45, 0, 0, 0], shape=(2, 3))}
+    cell = verdict({"quantities": wrong}, case)
+    assert (cell.state, cell.ratio) == ("bad", INF)
+
+
+def test_a_wrong_gradient_is_bad_and_named():
+    high = [float.fromhex(h) for h in EXACT["quantities"]["gradient by logits"]["high"]]
+    high[2] *= 1 + 1e-5
+    cell = cell_with(**{"gradient by logits": quantity(high, shape=(1, 3))})
+    assert cell.state == "bad"
+    assert cell.worst.what == "gradient by logits[0, 2]"
+
+
+def test_another_dtype_is_bad():
+    (high,) = map(float.fromhex, EXACT["quantities"]["value"]["high"])
+    cell = cell_with(value=quantity([high], dtype="float64"))
+    assert cell.state == "bad"
+    assert cell.worst.what == "dtype of the value"
+
+
+def test_another_shape_is_bad():
+    (high,) = map(float.fromhex, EXACT["quantities"]["value"]["high"])
+    cell = cell_with(value=quantity([high], shape=()))
+    assert cell.state == "bad"
+    assert cell.worst.what == "shape of the value"
+
+
+def test_a_gradient_that_is_not_connected_is_bad():
+    cell = cell_with(**{"gradient by logits": None})
+    assert cell.state == "bad"
+    assert (cell.worst.expected, cell.worst.got) == ("a tensor", "nothing")
+
+
+def test_a_missing_quantity_is_bad():
+    held = perfect()
+    del held["gradient by logits"]
+    assert verdict({"quantities": held}).state == "bad"
+
+
+def test_the_value_alone_is_compared_with_the_value():
+    assert cell_with(**{"value alone": perfect()["value"]}).state == "good"
+    assert cell_with(**{"value alone": quantity([9.0])}).state == "bad"
+
+
+def error(*classes, message="targets[1] is 3"):
+    return {"error": {"classes": list(classes), "message": message}}
+
+
+def test_an_error_for_numbers_is_bad():
+    cell = verdict(error("RuntimeError", message="no"))
+    assert (cell.state, cell.note, cell.ratio) == ("bad", "RuntimeError: no", INF)
+
+
+@pytest.mark.parametrize(
+    ("held", "state"),
+    [
+        (error("IndexError", "LookupError"), "good"),
+        (error("MyIndexError", "IndexError"), "good"),
+        (error("ValueError"), "bad"),
+        (error("IndexError", message="bad label"), "bad"),
+        ({"quantities": perfect(LABEL)}, "bad"),
+    ],
+)
+def test_the_promised_error_must_come_and_say_what_is_wrong(held, state):
+    assert verdict(held, LABEL).state == state
+
+
+@pytest.mark.parametrize(
+    ("column", "state"),
+    [("torch compiled", "good"), ("strict eager", "good"), ("jax eager", "bad")],
+)
+def test_nan_stands_for_the_error_where_values_cannot_be_read(column, state):
+    assert verdict({"quantities": perfect(LABEL)}, LABEL, column).state == state
+
+
+def test_a_dead_column_is_red_and_so_is_everything_under_a_dead_oracle():
+    dead = Column("torch eager", death="exit status -9")
+    alive = Column("numpy eager", {NAME: {"quantities": perfect()}})
+    oracle = Column("oracle", {NAME: EXACT})
+    matrix = join([CASE], oracle, [alive, dead])
+    assert [c.state for c in matrix.cells] == ["good", "bad"]
+    assert not matrix.green
+    assert "torch eager died" in matrix.bad[0].note
+    assert len(join([CASE], Column("oracle", death="gone"), [alive]).bad) == 1
+
+
+def test_a_cell_that_is_not_there_is_red():
+    matrix = join([CASE], Column("oracle", {NAME: EXACT}), [Column("numpy eager", {})])
+    assert [c.state for c in matrix.cells] == ["bad"]
+
+
+def test_a_matrix_without_a_good_cell_is_not_green():
+    skipped = Cell(NAME, "strict eager", "skipped")
+    assert not Matrix((CASE,), (), (skipped,)).green
+    assert not Matrix((CASE,), (), ()).green
+    assert Matrix((CASE,), (), (skipped, Cell(NAME, "numpy eager", "good"))).green
+
+
+def test_the_worst_cell_is_the_one_that_takes_most_of_its_budget():
+    cells = [
+        Cell("a", "c", "good", (Finding("value", "1", "1", 3.0, 4.0),)),
+        Cell("b", "c", "good", (Finding("value", "1", "1", 30.0, 90.0),)),
+        Cell("c", "c", "skipped"),
+    ]
+    assert Matrix((), (), tuple(cells)).worst.case == "a"
+    worse = Cell("d", "c", "bad", note="the process died")
+    assert Matrix((), (), (*cells, worse)).worst.case == "d"
+
+
+def test_the_frameworks_own_is_shown_and_never_judged():
+    native = {"name": "F.cross_entropy", "quantities": perfect() | {"value": quantity([NAN])}}
+    cell = verdict({"quantities": perfect(), "native": native})
+    assert (cell.state, cell.native) == ("good", "F.cross_entropy")
+    shown = {f.what: f for f in cell.findings}
+    assert (shown["value[0]"].theirs, shown["value[0]"].their_error) == ("nan", INF)
+
+
+def test_the_frameworks_own_error_is_told():
+    native = {"name": "F.cross_entropy"} | error("RuntimeError", message="no such target")
+    cell = verdict({"quantities": perfect(), "native": native})
+    assert (cell.state, cell.native_note) == ("good", "RuntimeError: no such target")
+
+
+def test_the_frameworks_own_numbers_are_told_where_ours_refuses():
+    native = {"name": "optax", "quantities": {"value": quantity([0.4076])}}
+    (case,) = select("errors: temperature 0.0")
+    refused = error("ValueError", message="temperature must be above 0, got 0.0")
+    assert verdict(refused | {"native": native}, case).native_note == "no error: 0.4076"
+
+
+def test_both_worst_places_are_shown():
+    value = [float.fromhex(h) for h in EXACT["quantities"]["gradient by logits"]["high"]]
+    ours, theirs = list(value), list(value)
+    ours[0] *= 1 + 2e-7
+    theirs[2] = 0.0
+    held = {"quantities": perfect() | {"gradient by logits": quantity(ours, shape=(1, 3))}}
+    beside = perfect() | {"gradient by logits": quantity(theirs, shape=(1, 3))}
+    cell = verdict(held | {"native": {"name": "own", "quantities": beside}})
+    places = {f.what for f in cell.findings if f.what.startswith("gradient")}
+    assert places == {"gradient by logits[0, 0]", "gradient by logits[0, 2]"}
+
+
+def test_spread_is_the_largest_distance_between_columns():
+    (high,) = map(float.fromhex, EXACT["quantities"]["value"]["high"])
+    held = [
+        Column(f"numpy {i}", {NAME: {"quantities": perfect() | {"value": quantity([v])}}})
+        for i, v in enumerate((high, high + 2.0**-22, high - 2.0**-21))
+    ]
+    matrix = join([CASE], Column("oracle", {NAME: EXACT}), held)
+    assert (matrix.widest.what, matrix.widest.units) == ("value", 3.0)
+
+
+def test_a_half_gradient_is_judged_before_its_last_rounding():
+    case = Group("half")("case", "cross_entropy", [[1.0, 2.0, 3.0]], [0], dtype="float16")
+    exact = answer(case)["quantities"]["gradient by logits"]
+    (first, *rest) = map(float.fromhex, exact["high"])
+    for factor, state in ((0.5, "good"), (0.999, "bad")):
+        moved = [first + factor * 2.0**-11, *rest]
+        held = perfect(case) | {"gradient by logits": quantity(moved, "float16", (1, 3))}
+        assert verdict({"quantities": held}, case).state == state
+
+
+def test_index():
+    assert [index(5, (2, 3)), index(4, (5,)), index(0, ())] == ["[1, 2]", "[4]", ""]

@@ -1,0 +1,136 @@
+"""``python -m xentropy parity``: from the command line to the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from xentropy.parity._matrix import Matrix
+from xentropy.parity.columns import BACKENDS
+
+#: What the oracle and the terminal need.
+NEEDED = ("mpmath", "rich")
+
+DESCRIPTION = """\
+Compute every case of the parity matrix on the installed backends, each column in a process of its
+own,
+compare it with a high-precision oracle, and write the report."""
+
+EPILOG = """\
+exit status: 0 if every cell is within its budget, 1 if one is not, 2 if nothing could be run."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "parity",
+        help="compare the backends with a high-precision oracle",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--backend",
+        nargs="+",
+        choices=tuple(BACKENDS),
+        metavar="NAME",
+        help=f"backends to run, of {', '.join(BACKENDS)} (default: those that are installed)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("eager", "compiled", "all"),
+        default="all",
+        help="eager, compiled by the framework's own compiler, or both (default: all)",
+    )
+    parser.add_argument(
+        "--case",
+        default="*",
+        metavar="GLOB",
+        help="cases whose name or group matches, for example 'policy' or '*margin*'",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("parity-report"),
+        metavar="DIR",
+        help="where the JSON, Markdown and HTML reports go (default: ./parity-report)",
+    )
+    parser.set_defaults(run=lambda given: main(parser, given))
+
+
+def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    """Run the matrix as the arguments say."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        parser.error(
+            f"the parity matrix needs {' and '.join(missing)}: "
+            'python -m pip install "xentropy-losses[parity]"'
+        )
+    from xentropy.parity._cases import select
+
+    if not select(given.case):
+        parser.error(f"no case matches {given.case!r}")
+    columns = _columns(parser, given.backend, given.mode)
+    return _matrix(columns, given.case, given.out)
+
+
+def _columns(
+    parser: argparse.ArgumentParser, backends: Sequence[str] | None, mode: str
+) -> list[tuple[str, str]]:
+    """The columns to run; a backend that was asked for must be there."""
+    absent = [name for name in backends or () if not BACKENDS[name].installed]
+    if absent:
+        parser.error(f"{', '.join(absent)} cannot be imported here")
+    names = [n for n in BACKENDS if n in backends] if backends else _installed()
+    columns = [(n, m) for n in names for m in BACKENDS[n].modes if mode in (m, "all")]
+    if not columns:
+        parser.error(f"no column is left: {', '.join(names) or 'no backend'} in mode {mode}")
+    return columns
+
+
+def _installed() -> list[str]:
+    """The installed backends; the others are named."""
+    absent = [name for name, backend in BACKENDS.items() if not backend.installed]
+    if absent:
+        print(f"Skipped, not installed: {', '.join(absent)}")
+    return [name for name in BACKENDS if name not in absent]
+
+
+def _matrix(columns: Sequence[tuple[str, str]], pattern: str, out: Path) -> int:
+    """Run, join, report."""
+    from rich.console import Console
+
+    from xentropy.parity._cases import select
+    from xentropy.parity._join import join
+    from xentropy.parity._progress import progress
+    from xentropy.parity._run import ORACLE, column_job, run
+    from xentropy.parity._terminal import print_report
+
+    console, cases = Console(), select(pattern)
+    jobs = [ORACLE, *(column_job(*c) for c in columns)]
+    bars = progress(console, [job.name for job in jobs], len(cases))
+    with tempfile.TemporaryDirectory() as folder, bars as watch:
+        held = run(jobs, Path(folder), pattern, watch)
+    matrix = join(cases, held["oracle"], [held[job.name] for job in jobs[1:]])
+    _write(matrix, out)
+    print_report(console, matrix)
+    console.print(f"Reports: {out / 'report.html'}, report.md, report.json", highlight=False)
+    return 0 if matrix.green else 1
+
+
+def _write(matrix: Matrix, out: Path) -> None:
+    from xentropy.parity._html import as_html
+    from xentropy.parity._report import as_data, as_markdown
+
+    out.mkdir(parents=True, exist_ok=True)
+    files = {
+        "report.json": json.dumps(as_data(matrix)),
+        "report.md": as_markdown(matrix),
+        "report.html": as_html(matrix),
+    }
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8")

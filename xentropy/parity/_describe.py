@@ -1,0 +1,33 @@
+"""A case as the call that a user would write."""
+
+from __future__ import annotations
+
+from xentropy.parity._case import OPERANDS, Array, Case
+
+#: Longer arrays are named by their dtype and shape.
+LONGEST = 64
+
+
+def call_text(case: Case) -> str:
+    """The call, its arrays written out while they are short."""
+    operands = OPERANDS[case.function]
+    given = {**case.arrays, **case.options}
+    named = [f"{n}={_text(v)}" for n, v in given.items() if n not in operands]
+    arguments = [*(_text(given[n]) for n in operands), *named]
+    return f"xe.{case.function}({', '.join(arguments)})"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, Array):
+        return repr(value)
+    if value.home == "unknown":
+        return "object()"
+    written = _short(value.nested()) if len(value.values) <= LONGEST else f"shape {value.shape}"
+    return written if value.home == "python" else f"{value.dtype}({written})"
+
+
+def _short(nested: object) -> str:
+    """Nested lists with numbers to six places, which tell one case from another."""
+    if isinstance(nested, list):
+        return f"[{', '.join(map(_short, nested))}]"
+    return f"{nested:.6g}" if isinstance(nested, float) else str(nested)

@@ -1,0 +1,236 @@
+"""The join: every cell against the oracle, and the columns against each other. It imports no
+framework.
+
+A cell is within its budget when every number of every quantity lies within the tolerance that the
+oracle worked out for it, special values are met exactly, and dtypes and shapes are as promised; or
+when the promised error was raised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from xentropy.parity._case import Case
+from xentropy.parity._cases import identity
+from xentropy.parity._formats import compute_dtype
+from xentropy.parity._matrix import Cell, Column, Finding, Matrix, Spread
+from xentropy.parity.columns import inspected
+
+#: Quantities that are compared with an oracle's quantity of another name.
+SAME = {"value alone": "value"}
+
+Quantity = Mapping[str, Any]
+
+
+def join(cases: Sequence[Case], oracle: Column, columns: Sequence[Column]) -> Matrix:
+    """Judge every cell."""
+    cells = [judge(case, oracle, column) for case in cases for column in columns]
+    spreads = [s for case in cases for s in _spread(case, oracle, columns)]
+    return Matrix(tuple(cases), tuple(columns), tuple(cells), tuple(spreads))
+
+
+# One cell.
+
+
+def judge(case: Case, oracle: Column, column: Column) -> Cell:
+    """One cell against the oracle."""
+    name = identity(case)
+    if oracle.death or column.death:
+        blame = column if column.death else oracle
+        return Cell(name, column.name, "bad", note=f"the process of {blame.name} died")
+    held = column.cells.get(name)
+    if held is None or name not in oracle.cells:
+        return Cell(name, column.name, "bad", note="the process left no such cell")
+    if "skipped" in held:
+        return Cell(name, column.name, "skipped", note=held["skipped"])
+    native = held.get("native") or {}
+    exact = oracle.cells[name]["quantities"]
+    state, note, findings = _verdict(case, column.name, exact, held, native)
+    ranked = tuple(sorted(findings, key=lambda f: -f.ratio))
+    about = _native_note(exact, native)
+    return Cell(name, column.name, state, ranked, note, native.get("name", ""), about)
+
+
+def _verdict(
+    case: Case, column: str, exact: Quantity | None, held: Quantity, native: Quantity
+) -> tuple[str, str, list[Finding]]:
+    if case.expects_error(inspected(column)):
+        wrong = _wrong_error(case, held)
+        return ("bad" if wrong else "good"), wrong or _error_text(held), []
+    if "error" in held:
+        return "bad", _error_text(held), []
+    findings = list(_compare(exact or {}, held["quantities"], native.get("quantities", {})))
+    good = all(f.ratio <= 1 for f in findings)
+    return ("good" if good else "bad"), "", findings
+
+
+def _error_text(held: Quantity) -> str:
+    return f"{held['error']['classes'][0]}: {held['error']['message']}"
+
+
+def _wrong_error(case: Case, held: Quantity) -> str:
+    """What is wrong with an error that was promised; empty if nothing is."""
+    if "error" not in held:
+        return f"{case.raises} expected, numbers came"
+    if case.raises not in held["error"]["classes"]:
+        return f"{case.raises} expected, {_error_text(held)}"
+    missing = [part for part in case.says if part not in held["error"]["message"]]
+    return f"{missing[0]!r} is not in {_error_text(held)}" if missing else ""
+
+
+def _native_note(exact: Quantity | None, native: Quantity) -> str:
+    """The framework's own error, or the numbers that it gives where ours refuses."""
+    if "error" in native:
+        return _error_text(native)
+    if exact is None and native:
+        values = native["quantities"]["value"]["values"][:8]
+        return "no error: " + ", ".join(show(float.fromhex(v)) for v in values)
+    return ""
+
+
+def _presence(quantity: Quantity | None) -> str:
+    return "nothing" if quantity is None else "a tensor"
+
+
+# One quantity.
+
+
+def _compare(exact: Quantity, held: Quantity, native: Quantity) -> Iterator[Finding]:
+    """The findings of every quantity; one that is missing or not connected is a finding too."""
+    for name in {**exact, **held}:
+        wanted, got = exact.get(SAME.get(name, name)), held.get(name)
+        if wanted is None or got is None:
+            yield Finding(name, _presence(wanted), _presence(got), math.inf)
+        else:
+            yield from _quantity(name, wanted, got, native.get(name))
+
+
+def _quantity(
+    name: str, exact: Quantity, got: Quantity, theirs: Quantity | None
+) -> Iterator[Finding]:
+    """dtype, shape, and the places where ours and where the framework's own is worst."""
+    for key in ("dtype", "shape"):
+        if exact[key] != got[key]:
+            yield Finding(f"{key} of the {name}", str(exact[key]), str(got[key]), math.inf)
+    if exact["shape"] != got["shape"]:
+        return
+    ours = _errors(exact, got)
+    if not ours:
+        yield Finding(name, "no entries", "no entries")
+        return
+    same = theirs is not None and theirs["shape"] == exact["shape"]
+    beside = (theirs, _errors(exact, theirs)) if theirs and same else None
+    places = [_worst(ours)] + ([_worst(beside[1])] if beside else [])
+    for place in dict.fromkeys(places):
+        yield _finding(name, place, exact, (got, ours), beside)
+
+
+class Error(NamedTuple):
+    """How far off a number is, and what it is granted, in units in the last place."""
+
+    units: float
+    budget: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The more of its budget it takes the worse, and of two equals the larger one."""
+        if not self.units:
+            return 0.0, 0.0
+        return (self.units / self.budget if self.budget else math.inf), self.units
+
+
+def _errors(exact: Quantity, got: Quantity) -> list[Error]:
+    names = ("high", "low", "tolerance", "unit", "rounding")
+    columns = (*(exact[n] for n in names), got["values"])
+    return [_error(*map(float.fromhex, texts)) for texts in zip(*columns, strict=True)]
+
+
+def _error(
+    high: float, low: float, tolerance: float, unit: float, free: float, value: float
+) -> Error:
+    return Error(max(distance(high, low, value) - free, 0.0) / unit, tolerance / unit)
+
+
+def _worst(errors: Sequence[Error]) -> int:
+    return max(range(len(errors)), key=lambda i: errors[i].rank)
+
+
+def _finding(
+    name: str,
+    place: int,
+    exact: Quantity,
+    ours: tuple[Quantity, Sequence[Error]],
+    theirs: tuple[Quantity, Sequence[Error]] | None,
+) -> Finding:
+    digits = 9 if compute_dtype(exact["dtype"]) == "float32" else 17
+    (got, errors), where = ours, f"{name}{index(place, exact['shape'])}"
+    found = Finding(
+        where,
+        show(float.fromhex(exact["high"][place]), digits),
+        show(float.fromhex(got["values"][place]), digits),
+        errors[place].units,
+        errors[place].budget,
+    )
+    if theirs is None:
+        return found
+    beside = show(float.fromhex(theirs[0]["values"][place]), digits)
+    return replace(found, theirs=beside, their_error=theirs[1][place].units)
+
+
+def distance(high: float, low: float, value: float) -> float:
+    """How far a number is from ``high + low``; infinitely far where either is not finite and they
+    differ.
+    """
+    if math.isnan(high) or math.isnan(value):
+        return 0.0 if math.isnan(high) and math.isnan(value) else math.inf
+    if math.isinf(high) or math.isinf(value):
+        return 0.0 if high == value else math.inf
+    return abs((value - high) - low)
+
+
+def index(place: int, shape: Sequence[int]) -> str:
+    """A flat place as an index, empty for a scalar."""
+    parts: list[int] = []
+    for size in reversed(shape):
+        place, part = divmod(place, size)
+        parts.append(part)
+    return f"[{', '.join(map(str, reversed(parts)))}]" if parts else ""
+
+
+def show(x: float, digits: int = 9) -> str:
+    """A number with enough digits to see its last place."""
+    return f"{x:.{digits}g}" if math.isfinite(x) else str(x)
+
+
+# The columns against each other.
+
+
+def _spread(case: Case, oracle: Column, columns: Iterable[Column]) -> Iterator[Spread]:
+    """The largest distance between two columns in each quantity of the case."""
+    name = identity(case)
+    exact = (oracle.cells.get(name) or {}).get("quantities") or {}
+    held = [c.cells.get(name, {}).get("quantities") or {} for c in columns]
+    for what, wanted in exact.items():
+        shaped = [h[what] for h in held if h.get(what) and h[what]["shape"] == wanted["shape"]]
+        if len(shaped) > 1:
+            yield Spread(name, what, _widest(wanted, [s["values"] for s in shaped]))
+
+
+def _widest(exact: Quantity, held: Sequence[Sequence[str]]) -> float:
+    """In units of the output: where it is narrower than what it was computed in, of twice its
+    rounding.
+    """
+    widths = (
+        _width([float.fromhex(v) for v in values])
+        / max(float.fromhex(unit), 2 * float.fromhex(free))
+        for unit, free, *values in zip(exact["unit"], exact["rounding"], *held, strict=True)
+        if len(set(values)) > 1
+    )
+    return max(widths, default=0.0)
+
+
+def _width(values: Sequence[float]) -> float:
+    return max(values) - min(values) if all(map(math.isfinite, values)) else math.inf

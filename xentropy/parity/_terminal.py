@@ -1,0 +1,48 @@
+"""The matrix as a table in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xentropy.parity._matrix import Matrix
+from xentropy.parity._words import headline, sentence, spread_sentence, summary, worst_sentence
+
+#: Cells outside their budget that are listed one by one.
+LISTED = 40
+
+
+def print_report(console: Console, matrix: Matrix) -> None:
+    """The table, the cells outside their budgets, and the two sentences."""
+    console.print(_table(matrix))
+    for cell in matrix.bad[:LISTED]:
+        where = f"[red]✗[/red] [bold]{escape(cell.column)}[/bold]  {escape(cell.case)}"
+        console.print(f"{where}\n    {escape(sentence(cell))}", highlight=False)
+    if len(matrix.bad) > LISTED:
+        console.print(f"... and {len(matrix.bad) - LISTED} more")
+    for column in matrix.columns:
+        if column.death:
+            console.print(f"[red]{escape(column.name)} died:[/red] {escape(column.death)}")
+    console.print(f"[bold]Worst cell[/bold]     {escape(worst_sentence(matrix))}", highlight=False)
+    console.print(f"[bold]Farthest apart[/bold] {escape(spread_sentence(matrix))}", highlight=False)
+    colour = "green" if matrix.green else "red"
+    console.print(f"[bold {colour}]{headline(matrix)}")
+
+
+def _table(matrix: Matrix) -> Table:
+    table = Table(caption="worst error / its budget, in units in the last place")
+    table.add_column("cases")
+    for column in matrix.columns:
+        table.add_column(column.name.replace(" ", "\n"), justify="right")
+    for group, entries in summary(matrix):
+        table.add_row(group, *(_styled(e) for e in entries))
+    seconds = (f"{c.seconds:.0f} s" for c in matrix.columns)
+    table.add_section()
+    table.add_row("[dim]time", *(f"[dim]{s}" for s in seconds))
+    return table
+
+
+def _styled(entry: str) -> str:
+    colours = {"✗": "red", "✓": "green"}
+    return f"[{colours.get(entry[0], 'dim')}]{entry}"

@@ -1,0 +1,62 @@
+"""What a column asks of a framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from xentropy.parity._case import Array, Case
+
+Call = Callable[..., Any]
+Tensors = Mapping[str, Any]
+Result = tuple[Any, Mapping[str, Any]]
+
+
+class Adapter(Protocol):
+    """A framework, eager or compiled; `autograd` says whether its own functions can be
+    differentiated.
+    """
+
+    autograd: bool
+
+    def context(self, case: Case) -> AbstractContextManager[Any]:
+        """What a case is computed under."""
+        ...
+
+    def lacks(self, case: Case) -> str | None:
+        """The dtype or feature that the framework does not have and the case needs, if any."""
+        ...
+
+    def tensor(self, held: Array) -> Any:
+        """The framework's own tensor."""
+        ...
+
+    def foreign(self, held: Array) -> Any:
+        """A tensor of another framework."""
+        ...
+
+    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
+        """The value alone."""
+        ...
+
+    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
+        """The value and the gradients, through the framework's own differentiation."""
+        ...
+
+    def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
+        """A tensor's dtype, shape and entries in row-major order."""
+        ...
+
+    def describe(self, error: Exception) -> tuple[list[str], str]:
+        """The names of an error's classes, its own first, and its message."""
+        ...
+
+    def native(self, case: Case) -> tuple[str, Call] | None:
+        """The framework's own function for the case and its name, where there is one."""
+        ...
+
+
+def described(error: Exception) -> tuple[list[str], str]:
+    """An error as Python describes it."""
+    return [c.__name__ for c in type(error).__mro__], str(error)

@@ -1,0 +1,82 @@
+"""JAX: gradients through ``jax.vjp``, compiled inside the user's ``jax.jit``."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from xentropy.parity._case import Array, Case
+from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._array import entries, numpy_array
+from xentropy.parity.columns._jax_twins import twin
+
+WIDE = {"float64", "int64", "uint64"}
+
+
+class Jax:
+    """JAX's arrays."""
+
+    autograd = True
+
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    def context(self, case: Case) -> AbstractContextManager[Any]:
+        """64 bits for the cases that hold them."""
+        context: AbstractContextManager[Any] = jax.enable_x64(bool(case.dtypes & WIDE))
+        return context
+
+    def lacks(self, case: Case) -> str | None:
+        """JAX has every dtype of the matrix."""
+        return None
+
+    def tensor(self, held: Array) -> Any:
+        """An array."""
+        return jnp.asarray(numpy_array(held))
+
+    def foreign(self, held: Array) -> Any:
+        """A NumPy array."""
+        return numpy_array(held)
+
+    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
+        """The value alone."""
+        return self._compile(call)(**tensors)
+
+    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
+        """The value and the pullback of ones, in one function."""
+
+        def pulled(**leaves: Any) -> Result:
+            still = {n: t for n, t in leaves.items() if n not in case.wrt}
+            moving = {n: leaves[n] for n in case.wrt}
+            value, pullback = jax.vjp(lambda moving: call(**moving, **still), moving)
+            return value, pullback(jnp.ones_like(value))[0]
+
+        value, gradients = self._compile(pulled)(**tensors)
+        return value, gradients
+
+    def _compile(self, call: Call) -> Call:
+        compiled: Call = jax.jit(call) if self.compiled else call
+        return compiled
+
+    def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
+        """An array."""
+        return str(tensor.dtype), tuple(tensor.shape), entries(tensor)
+
+    def describe(self, error: Exception) -> tuple[list[str], str]:
+        """The error as it is."""
+        return described(error)
+
+    def native(self, case: Case) -> tuple[str, Call] | None:
+        """optax' or JAX's function, compiled in either mode: that is how it is used, and many times
+        as fast.
+        """
+        found = twin(case)
+        return None if found is None else (found[0], jax.jit(found[1]))
+
+
+def make(compiled: bool) -> Jax:
+    """The adapter."""
+    return Jax(compiled)

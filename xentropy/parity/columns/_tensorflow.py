@@ -1,0 +1,84 @@
+"""TensorFlow: gradients through ``GradientTape``, compiled through
+``tf.function(jit_compile=True)``.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import tensorflow as tf
+
+from xentropy.parity._case import Array, Case
+from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._array import entries, numpy_array
+from xentropy.parity.columns._tensorflow_twins import twin
+
+
+class Tensorflow:
+    """TensorFlow's tensors."""
+
+    autograd = True
+
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    def context(self, case: Case) -> AbstractContextManager[Any]:
+        """Nothing special."""
+        return nullcontext()
+
+    def lacks(self, case: Case) -> str | None:
+        """TensorFlow has every dtype of the matrix."""
+        return None
+
+    def tensor(self, held: Array) -> Any:
+        """A tensor."""
+        return tf.constant(numpy_array(held))
+
+    def foreign(self, held: Array) -> Any:
+        """A NumPy array."""
+        return numpy_array(held)
+
+    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
+        """The value alone."""
+        return self._compile(call)(**tensors)
+
+    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
+        """The value and the pullback of ones, taped and compiled in one function."""
+
+        def taped(**leaves: Any) -> Result:
+            wanted = {n: leaves[n] for n in case.wrt}
+            with tf.GradientTape() as tape:
+                tape.watch(wanted)
+                value = call(**leaves)
+            return value, tape.gradient(value, wanted)
+
+        value, gradients = self._compile(taped)(**tensors)
+        return value, gradients
+
+    def _compile(self, call: Call) -> Call:
+        if not self.compiled:
+            return call
+
+        def bare(**tensors: Any) -> Any:
+            return call(**tensors)  # without the defaults of its own, which would be traced
+
+        compiled: Call = tf.function(bare, jit_compile=True, autograph=False)
+        return compiled
+
+    def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
+        """A tensor."""
+        return tensor.dtype.name, tuple(tensor.shape), entries(tf.cast(tensor, tf.float64).numpy())
+
+    def describe(self, error: Exception) -> tuple[list[str], str]:
+        """The error as it is."""
+        return described(error)
+
+    def native(self, case: Case) -> tuple[str, Call] | None:
+        """TensorFlow's function."""
+        return twin(case)
+
+
+def make(compiled: bool) -> Tensorflow:
+    """The adapter."""
+    return Tensorflow(compiled)

@@ -1,0 +1,95 @@
+"""PyTorch: gradients through ``torch.autograd``, compiled through
+``torch.compile(fullgraph=True)``.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import AbstractContextManager, nullcontext
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+
+from xentropy.parity._case import Array, Case
+from xentropy.parity._cases import identity
+from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._array import entries, numpy_array
+from xentropy.parity.columns._torch_twins import twin
+
+#: The parts of the matrix that PyTorch compiles to machine code, which takes seconds a case; the
+#: others it traces and differentiates ahead of time in the same way, and then runs operation by
+#: operation.
+GENERATED = ("worked examples: batch*", "accuracy: margin ?5", "options together: everything, *")
+
+
+def _compiler(case: Case) -> str:
+    generated = any(fnmatchcase(identity(case), pattern) for pattern in GENERATED)
+    return "inductor" if generated else "aot_eager"
+
+
+class Torch:
+    """PyTorch's tensors."""
+
+    autograd = True
+
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    def context(self, case: Case) -> AbstractContextManager[Any]:
+        """Nothing special."""
+        return nullcontext()
+
+    def lacks(self, case: Case) -> str | None:
+        """PyTorch has every dtype of the matrix."""
+        return None
+
+    def tensor(self, held: Array) -> Any:
+        """A tensor on the host."""
+        if held.dtype != "bfloat16":
+            return torch.from_numpy(numpy_array(held).copy())
+        return torch.tensor(held.values, dtype=torch.bfloat16).reshape(held.shape)
+
+    def foreign(self, held: Array) -> Any:
+        """A NumPy array."""
+        return numpy_array(held)
+
+    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
+        """The value alone, of tensors that require no gradient."""
+        return self._compile(case, call)(**tensors)
+
+    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
+        """The value, and the pullback of ones."""
+        leaves = {n: t.requires_grad_() if n in case.wrt else t for n, t in tensors.items()}
+        value = self._compile(case, call)(**leaves)
+        wanted = [leaves[n] for n in case.wrt]
+        ones = torch.ones_like(value)
+        gradients = torch.autograd.grad(value, wanted, ones, allow_unused=True)
+        return value.detach(), dict(zip(case.wrt, gradients, strict=True))
+
+    def _compile(self, case: Case, call: Call) -> Call:
+        """The call as a user compiles it, in a compiler that remembers no other case."""
+        if not self.compiled:
+            return call
+        torch.compiler.reset()
+        return torch.compile(call, fullgraph=True, dynamic=False, backend=_compiler(case))
+
+    def describe(self, error: Exception) -> tuple[list[str], str]:
+        """The error, or the one that Dynamo met while it traced and put into its own."""
+        met = re.search(r"raised exception (\w+)\((.*)\)$", str(error), re.MULTILINE)
+        return ([met[1]], met[2]) if met else described(error)
+
+    def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
+        """A tensor."""
+        name = str(tensor.dtype).removeprefix("torch.")
+        return name, tuple(tensor.shape), entries(tensor.detach().double().numpy())
+
+    def native(self, case: Case) -> tuple[str, Call] | None:
+        """PyTorch's function."""
+        return twin(case)
+
+
+def make(compiled: bool) -> Torch:
+    """The adapter."""
+    torch.set_num_threads(1)
+    return Torch(compiled)

@@ -1,0 +1,99 @@
+"""The softmax of a row and what follows from it: shares, -log p, the log of the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mpmath import mp, mpf
+
+from xentropy.parity.exact._number import (
+    INFINITY,
+    NOT_A_NUMBER,
+    ONE,
+    UNDEFINED,
+    ZERO,
+    Exact,
+)
+
+
+class Softmax:
+    """The softmax of a row, from ``exp(z_j) / sum(exp(z_k))``.
+
+    `shaken` holds, for each entry, how many epsilons a computation may have it off by: its distance
+    to the largest one, which is rounded before it is exponentiated. From there errors follow to
+    first order.
+    """
+
+    def __init__(self, z: Sequence[mpf], shaken: Sequence[mpf] | None = None) -> None:
+        self.z = list(z)
+        self.top = top_of(self.z)
+        self.p, self.lse = _normalised(self.z, self.top)
+        self.shaken = list(shaken) if shaken else [distance(v, self.top) for v in self.z]
+        self.mean = mp.fsum(p * d for p, d in zip(self.p, self.shaken, strict=True))
+
+    @property
+    def defined(self) -> bool:
+        """Whether the row has a softmax."""
+        return not self.p or not mp.isnan(self.p[0])
+
+    def sensitivity(self, j: int) -> mpf:
+        """The first-order error of ``log p_j``, in epsilons."""
+        return self.mean + self.shaken[j] * (1 - 2 * self.p[j])
+
+    def share(self, j: int) -> Exact:
+        """p_j."""
+        p = self.p[j]
+        return Exact(p, p, p * self.sensitivity(j)) if self.defined else UNDEFINED
+
+    def nat(self, j: int) -> Exact:
+        """-log p_j: infinite where ``z_j`` is -inf."""
+        if not self.defined:
+            return UNDEFINED
+        if mp.isinf(self.z[j]) or mp.isinf(self.lse):
+            return Exact(ZERO if self.z[j] == self.lse else INFINITY, ZERO)
+        value = self.lse - self.z[j]
+        return Exact(value, value, self.sensitivity(j))
+
+    def logsumexp(self) -> Exact:
+        """The log of the sum: the largest entry and a logarithm, of which neither may be lost in
+        the other.
+        """
+        if mp.isnan(self.lse) or mp.isinf(self.lse):
+            return Exact(self.lse, ZERO)
+        return Exact(self.lse, max(abs(self.lse), abs(self.top)), self.mean)
+
+
+def distance(z: mpf, top: mpf) -> mpf:
+    """How far below the top a finite entry lies; an infinite one carries no rounding."""
+    return ZERO if mp.isinf(z) or mp.isinf(top) or mp.isnan(z) or mp.isnan(top) else top - z
+
+
+def top_of(z: Sequence[mpf]) -> mpf:
+    """The largest entry; NaN if there is a NaN."""
+    if any(mp.isnan(v) for v in z):
+        return NOT_A_NUMBER
+    return max(z, default=-INFINITY)
+
+
+def _normalised(z: Sequence[mpf], top: mpf) -> tuple[list[mpf], mpf]:
+    """The softmax and the log of the sum, the infinite ones included."""
+    undefined = [NOT_A_NUMBER] * len(z)
+    if mp.isnan(top) or top == -INFINITY:
+        return undefined, top
+    if top == INFINITY:
+        tops = [ONE if v == top else ZERO for v in z]
+        return (tops if sum(tops) == 1 else undefined), top
+    powers = [exponential(v) for v in z]
+    whole = mp.fsum(powers)
+    return [e / whole for e in powers], mp.log(whole)
+
+
+_POWERS: dict[tuple[mpf, int], mpf] = {}
+
+
+def exponential(z: mpf) -> mpf:
+    """exp, remembered: rounded logits repeat, and a vocabulary of zeros repeats often."""
+    key = (z, mp.prec)
+    if key not in _POWERS:
+        _POWERS[key] = ZERO if z == -INFINITY else mp.exp(z)
+    return _POWERS[key]
