@@ -94,6 +94,18 @@ def test_weights_mix_with_logits() -> None:
         np.testing.assert_allclose(mixed[..., i], (up - down) / (2 * step), rtol=1e-6, atol=1e-9)
 
 
+def test_constants_inside_a_jit_are_looked_at() -> None:
+    """Labels and factors that the traced function closes over are still concrete."""
+    labels, b = jnp.asarray(LABELS), jnp.asarray([1.0, 0.0, 2.0, 0.5])
+    value = jax.jit(lambda x: xe.cross_entropy(x, labels, reduction="sum"))(jnp.asarray(X))
+    np.testing.assert_allclose(value, -np.log(softmax(X)[range(3), LABELS]).sum(), rtol=1e-12)
+    value = jax.jit(lambda x: xe.logsumexp(x, b=b))(jnp.asarray(X))
+    np.testing.assert_allclose(value, np.log((np.exp(X) * np.asarray(b)).sum(-1)), rtol=1e-12)
+    outside = labels + 4
+    with pytest.raises(IndexError, match=r"targets\[0\] is 5"):
+        jax.jit(lambda x: xe.cross_entropy(x, outside))(jnp.asarray(X))
+
+
 def test_no_tracer_leaks() -> None:
     with jax.checking_leaks():
         jax.grad(jax.jit(total))(jnp.asarray(X))

@@ -139,6 +139,15 @@ def test_graphs_with_and_without_xla(jit: bool) -> None:
     np.testing.assert_allclose(grad(tf.constant(X)), GRADIENT, rtol=1e-12, atol=1e-15)
 
 
+def test_labels_that_a_graph_closes_over() -> None:
+    labels, bad = tf.constant(LABELS), tf.constant(LABELS + 4)
+    loss = tf.function(lambda x: total(x, labels), autograph=False)
+    wanted = -np.log(softmax(X)[range(3), LABELS]).sum()
+    np.testing.assert_allclose(loss(tf.constant(X)), wanted, rtol=1e-12)
+    loss = tf.function(lambda x: total(x, bad), autograph=False)
+    assert np.isnan(loss(tf.constant(X)).numpy())
+
+
 def test_an_unknown_rank_is_named() -> None:
     @tf.function(input_signature=[tf.TensorSpec(None, tf.float32)], autograph=False)
     def loss(x: Any) -> Any:

@@ -7,12 +7,14 @@ import sys
 
 from xentropy.parity import _cli
 
+DESCRIPTION = "One cross-entropy for NumPy, PyTorch, TensorFlow and JAX."
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status; without one, print the help."""
-    parser = argparse.ArgumentParser(prog="python -m xentropy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m xentropy", description=DESCRIPTION)
     parser.set_defaults(run=None)
-    _cli.add_parser(parser.add_subparsers(title="commands", metavar=""))
+    _cli.add_parser(parser.add_subparsers(title="commands", metavar="COMMAND"))
     given = parser.parse_args(arguments)
     if given.run is None:
         parser.print_help()

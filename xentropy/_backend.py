@@ -93,9 +93,13 @@ class Backend:
         """The dtype to compute in: float64 for float64, float32 for everything narrower."""
         return self.xp.float64 if x.dtype == self.xp.float64 else self.xp.float32
 
-    def inspectable(self, x: Array) -> bool:
-        """Whether values can be looked at here and now without waiting for a device."""
-        return False
+    def look(self, x: Array) -> tuple[Namespace, Array] | None:
+        """An array and a namespace to look at its values with, here and now, or None.
+
+        None while the values are unknown or on a device that would have to be waited for. The
+        namespace must compute at once: that of a framework that is tracing does not.
+        """
+        return None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
         """The value of a rule, with its gradient attached where the framework has autograd."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import signature
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from xentropy import _errors
@@ -34,9 +33,8 @@ def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
     def function(*args: P.args, **kwargs: P.kwargs) -> A:
         return prepare(*args, **kwargs).value()
 
-    # The signature that help and documentation show is that of the function, not of prepare.
-    function.__signature__ = signature(prepare).replace(return_annotation="A")  # type: ignore[attr-defined]
-    function.__annotations__ = {**prepare.__annotations__, "return": "A"}
+    # The signature that help and documentation show is the function's: they ask the inner one.
+    prepare.__annotations__["return"] = function.__annotations__["return"] = "A"
     function.__xentropy_prepare__ = prepare  # type: ignore[attr-defined]
     return function
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from xentropy import _errors, _inputs
 from xentropy._call import Call, public
 from xentropy._inputs import Inputs
-from xentropy._maps import LogSumExp, Sigmoid, Softmax
 from xentropy._typing import Array
 
 A = TypeVar("A")
@@ -170,6 +169,8 @@ def logsumexp(
     >>> print(xe.logsumexp(np.array([0.0, -40.0])))
     4.248354255291589e-18
     """
+    from xentropy._maps import LogSumExp
+
     inputs = Inputs(x, "x")
     axes = _axes(inputs, axis)
     single = axes[0] if len(axes) == 1 else None
@@ -218,8 +219,7 @@ def sigmoid(x: A) -> Call[A]:
     >>> print(xe.sigmoid(np.array([-1000.0, 0.0, 1000.0])))
     [0.  0.5 1. ]
     """
-    inputs = Inputs(x, "x")
-    return Call(inputs.backend, Sigmoid(inputs.dtype), (inputs.x,))
+    return _sigmoid(x, log=False)
 
 
 @public
@@ -261,11 +261,22 @@ def log_sigmoid(x: A) -> Call[A]:
     >>> print(xe.log_sigmoid(np.array([-1000.0, 40.0])))
     [-1.00000000e+03 -4.24835426e-18]
     """
+    return _sigmoid(x, log=True)
+
+
+# The rules are imported by the first call that needs them: `import xentropy` stays light.
+
+
+def _sigmoid(x: Any, *, log: bool) -> Call[Any]:
+    from xentropy._maps import Sigmoid
+
     inputs = Inputs(x, "x")
-    return Call(inputs.backend, Sigmoid(inputs.dtype, log=True), (inputs.x,))
+    return Call(inputs.backend, Sigmoid(inputs.dtype, log), (inputs.x,))
 
 
 def _softmax(x: Any, axis: Any, where: Any, temperature: Any, *, log: bool) -> Call[Any]:
+    from xentropy._maps import Softmax
+
     inputs = Inputs(x, "x")
     place = inputs.axis(axis)
     scale = _inputs.positive("temperature", temperature)
@@ -289,8 +300,7 @@ def _factors(inputs: Inputs, b: Any, axis: int | None) -> Array | None:
     if b is None:
         return None
     array = inputs.weights(b, "b")
-    if inputs.backend.inspectable(array):
-        inputs.not_negative(array, "b")
+    inputs.not_negative(array, "b")
     if inputs.backend.shape(array) == ():
         return array
     return inputs.broadcast(array, axis, "b")

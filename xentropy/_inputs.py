@@ -11,8 +11,7 @@ from typing import Any, get_args
 from xentropy import _errors
 from xentropy._backend import Backend
 from xentropy._dispatch import backend_of
-from xentropy._targets import read_labels
-from xentropy._typing import Array, Normalizer, Reduction
+from xentropy._typing import Array, Namespace, Normalizer, Reduction
 
 Shape = tuple[int | None, ...]
 
@@ -143,7 +142,7 @@ class Inputs:
             rule = f"integer labels, or probabilities of shape {_errors.show(self.shape)}"
             raise _errors.dtype("targets", rule, targets.dtype)
         count = self.shape[axis]
-        if count is not None and self.backend.inspectable(targets):
+        if count is not None:
             self.check_labels(targets, count, ignore_index, value)
         return targets, True
 
@@ -158,30 +157,43 @@ class Inputs:
     def check_labels(self, labels: Array, count: int, ignore_index: int | None, given: Any) -> None:
         """Raise an IndexError for the first label that is no class and is not ignored.
 
-        The error shows what was ``given``, before a backend made it its own.
+        Labels that cannot be looked at pass: their rows become NaN. The error shows what was
+        ``given``, before a backend made it its own.
         """
-        read = read_labels(self.xp, labels, count, ignore_index, self.backend.index_dtype)
-        place = self._first(read.kept & ~read.valid)
+        from xentropy._targets import read_labels
+
+        seen = self.backend.look(labels)
+        if seen is None:
+            return
+        xp, values = seen
+        read = read_labels(xp, values, count, ignore_index, xp.int64)
+        place = _first(xp, read.kept & ~read.valid)
         if place is not None:
-            value = (given if hasattr(given, "dtype") else labels)[place]
+            shown = (self.backend.look(given) if hasattr(given, "dtype") else None) or seen
+            value = shown[1][place]
             # PyTorch turns its uint64 into a Python number by tolist alone.
             plain = value.tolist() if hasattr(value, "tolist") else int(value)
             raise _errors.label(plain, place, count)
 
     def not_negative(self, array: Array, name: str) -> None:
-        """Raise a ValueError for the first factor below 0."""
-        place = self._first(array < 0)
+        """Raise a ValueError for the first factor below 0 that can be looked at."""
+        seen = self.backend.look(array)
+        if seen is None:
+            return
+        xp, values = seen
+        place = _first(xp, values < 0)
         if place is not None:
-            raise _errors.entry(name, place, float(array[place]), "at least 0")
+            raise _errors.entry(name, place, float(values[place]), "at least 0")
 
-    def _first(self, flags: Array) -> tuple[int, ...] | None:
-        """The place of the first True, or None."""
-        shape = self.backend.shape(flags)
-        if 0 in shape:
-            return None
-        flat = self.xp.astype(self.xp.reshape(flags, (-1,)), self.xp.int32)
-        first = int(self.xp.argmax(flat, axis=0))
-        return unravel(first, shape) if int(flat[first]) else None
+
+def _first(xp: Namespace, flags: Array) -> tuple[int, ...] | None:
+    """The place of the first True, or None."""
+    shape = tuple(flags.shape)
+    if 0 in shape:
+        return None
+    flat = xp.astype(xp.reshape(flags, (-1,)), xp.int32)
+    first = int(xp.argmax(flat, axis=0))
+    return unravel(first, shape) if int(flat[first]) else None
 
 
 def same_shape(found: Shape, wanted: Shape) -> bool:

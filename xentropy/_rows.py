@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from xentropy import _reduction as reduction_
 from xentropy import _stats, _targets
 from xentropy._reduction import Reducer
 from xentropy._stats import Coefficients, Shares, Stats, times
 from xentropy._targets import Targets, Weigh
-from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction
-
-Source = Literal["logits", "probabilities", "log_probabilities"]
+from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction, Source
 
 
 class Leaves(NamedTuple):

@@ -12,4 +12,5 @@ DType: TypeAlias = Any
 
 Reduction = Literal["mean", "sum", "none"]
 Normalizer = Literal["weights", "valid", "batch"]
+Source = Literal["logits", "probabilities", "log_probabilities"]
 Kind = Literal["bool", "integral", "real floating", "complex floating", "other"]

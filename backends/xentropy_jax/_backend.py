@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xentropy._backend import Backend, Rule
-from xentropy._typing import Array, DType, Kind
+from xentropy._typing import Array, DType, Kind, Namespace
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -69,13 +70,12 @@ class JaxBackend(Backend):
                 return kind
         return "other"
 
-    def inspectable(self, x: Array) -> bool:
-        """A concrete array on the host."""
-        return (
-            not isinstance(x, jax.core.Tracer)
-            and x.is_fully_addressable
-            and all(device.platform == "cpu" for device in x.devices())
-        )
+    def look(self, x: Array) -> tuple[Namespace, Array] | None:
+        """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""
+        if isinstance(x, jax.core.Tracer) or not x.is_fully_addressable:
+            return None
+        here = all(device.platform == "cpu" for device in x.devices())
+        return (np, np.asarray(x)) if here else None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
         """The value, attached to JAX's transformations."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xentropy._backend import Backend, Rule
-from xentropy._typing import Array, Kind
+from xentropy._typing import Array, Kind, Namespace
 
 # The kinds of NumPy's own dtypes; ml_dtypes' types, which isdtype rejects, are known by name.
 _KINDS: dict[str, Kind] = {
@@ -47,9 +47,9 @@ class NumPyBackend(Backend):
         """Which kind of numbers an array holds."""
         return _EXTENSIONS.get(x.dtype.name) or _KINDS.get(x.dtype.kind, "other")
 
-    def inspectable(self, x: Array) -> bool:
+    def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""
-        return True
+        return np, x
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
         """The value, a scalar where it has no dimensions, as NumPy's own functions give it."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from xentropy._backend import Backend, Rule
-from xentropy._typing import Array, Kind
+from xentropy._typing import Array, Kind, Namespace
 from xentropy_tensorflow import _namespace as xp
 
 
@@ -47,9 +48,10 @@ class TensorFlowBackend(Backend):
         """The static shape."""
         return tuple(x.shape.as_list())
 
-    def inspectable(self, x: Array) -> bool:
-        """Eager, on the host."""
-        return tf.is_tensor(x) and hasattr(x, "numpy") and "CPU" in (x.device or "")
+    def look(self, x: Array) -> tuple[Namespace, Array] | None:
+        """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""
+        eager = hasattr(x, "numpy") and "CPU" in (x.device or "")
+        return (np, x.numpy()) if eager else None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
         """The value, with a gradient of its own attached for every floating leaf."""

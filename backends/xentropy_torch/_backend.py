@@ -8,7 +8,7 @@ import array_api_compat.torch as xp
 import torch
 
 from xentropy._backend import Backend, Rule
-from xentropy._typing import Array, Kind
+from xentropy._typing import Array, Kind, Namespace
 
 
 class _Attached(torch.autograd.Function):
@@ -105,11 +105,11 @@ class TorchBackend(Backend):
         """The device."""
         return x.device
 
-    def inspectable(self, x: Array) -> bool:
+    def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """On the host, and neither compiled, exported nor under a function transform."""
         if x.device.type != "cpu" or torch.compiler.is_compiling():
-            return False
-        return not torch._C._functorch.is_functorch_wrapped_tensor(x)
+            return None
+        return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
         """The value, attached to autograd where anything requires a gradient."""

@@ -142,7 +142,7 @@ def printed(made):
 
 def test_terminal_lists_what_is_bad_with_both_numbers():
     text = printed(matrix())
-    assert "✗ 1 of 2" in text
+    assert "✗ 1" in text
     assert "expected 1, got 1.1, 7.0e+05 ulp of 4 allowed" in text
     assert "torch plain died" in text
 
@@ -155,7 +155,7 @@ def test_a_green_matrix_says_so():
     made = matrix(state="good")
     assert headline(made) == "All 3 cells are within their budgets (1 skipped)."
     assert 'class="verdict "' in as_html(made)
-    assert "✓ 1 / 4" in printed(made)
+    assert "25%" in printed(made)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ oracle.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
 from xentropy.parity._formats import FORMATS, quantise
@@ -54,6 +54,11 @@ class Array:
             whole = bool if dtype == "bool" else _exact
             return replace(self, dtype=dtype, values=tuple(map(whole, self.values)))
         return replace(self, dtype=dtype, values=tuple(quantise(v, dtype) for v in self.values))
+
+    @property
+    def fixed(self) -> tuple[float, ...]:
+        """The entries, where they are part of the call's text and not a tensor's."""
+        return () if self.home == "column" else self.values
 
     def nested(self) -> object:
         """The entries as nested lists, a bare number for no dimensions."""
@@ -138,6 +143,13 @@ class Case:
     def dtypes(self) -> frozenset[str]:
         """The dtypes a column must have to compute the case."""
         return frozenset(a.dtype for a in self.arrays.values() if a.home == "column")
+
+    @property
+    def program(self) -> Hashable:
+        """What a compiler sees of the case: cases that differ in their numbers alone share it."""
+        arrays = ((n, a.dtype, a.shape, a.home, a.fixed) for n, a in self.arrays.items())
+        options = sorted((n, repr(v)) for n, v in self.options.items())
+        return self.function, tuple(arrays), tuple(options), self.wrt
 
     def expects_error(self, inspected: bool) -> bool:
         """Whether the case ends in an error, given whether values can be inspected."""

@@ -16,12 +16,12 @@ from xentropy.parity.columns import BACKENDS
 NEEDED = ("mpmath", "rich")
 
 DESCRIPTION = """\
-Compute every case of the parity matrix on the installed backends, each column in a process of its
-own,
-compare it with a high-precision oracle, and write the report."""
+Compute every case of the parity matrix on the installed backends, each column
+in a process of its own; compare it with a high-precision oracle; write a report."""
 
 EPILOG = """\
-exit status: 0 if every cell is within its budget, 1 if one is not, 2 if nothing could be run."""
+exit status: 0 if every cell is within its budget, 1 if one is not,
+2 if nothing could be run."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,6 +35,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--backend",
+        action="extend",
         nargs="+",
         choices=tuple(BACKENDS),
         metavar="NAME",

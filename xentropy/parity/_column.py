@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import xentropy as xe
@@ -32,25 +32,87 @@ def main(backend: str, mode: str, out: str, pattern: str = "*") -> None:
     warnings.simplefilter("ignore")
     framework = adapter(backend, mode)
     with Stream(out, backend=backend, mode=mode) as stream:
-        for case in select(pattern):
-            stream.cell(identity(case), partial(compute, framework, case, mode))
+        for cases in programs(select(pattern)):
+            bench = Bench(framework, cases[0], mode)
+            for case in cases:
+                stream.cell(identity(case), partial(bench.compute, case))
 
 
-def compute(framework: Adapter, case: Case, mode: str) -> Cell:
-    """One cell: ours, and the framework's own beside it."""
-    lacking = framework.lacks(case)
-    if lacking:
-        return {"skipped": f"no {lacking}"}
-    with framework.context(case):
-        again = mode == "eager" and not case.raises
-        ours = _attempt(framework, case, _call(framework, case), again)
-        native = framework.native(case) if mode == "eager" or case.policy else None
-        if native is None:
-            return ours
-        name, function = native
-        asked = case if framework.autograd else replace(case, wrt=())
-        theirs = _attempt(framework, asked, function, again=False)
-        return ours | {"native": {"name": name} | theirs}
+def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:
+    """The cases, those that share a program together: it is compiled once for all of them."""
+    shared: dict[Hashable, list[Case]] = {}
+    for case in cases:
+        shared.setdefault(case.program, []).append(case)
+    return shared.values()
+
+
+class Bench:
+    """Where the cases of one program are computed, ours and the framework's own."""
+
+    def __init__(self, framework: Adapter, case: Case, mode: str) -> None:
+        self.framework, self.case, self.eager = framework, case, mode == "eager"
+        framework.start()
+
+    @cached_property
+    def ours(self) -> Program:
+        """Our function's program."""
+        return Program(self.framework, self.case, _call(self.framework, self.case))
+
+    @cached_property
+    def native(self) -> tuple[str, Program] | None:
+        """The framework's own function and its program."""
+        found = self.framework.native(self.case)
+        if found is None:
+            return None
+        asked = self.case if self.framework.autograd else replace(self.case, wrt=())
+        return found[0], Program(self.framework, asked, found[1])
+
+    def compute(self, case: Case) -> Cell:
+        """One cell; compiled, the framework's own function stands by where a policy is at stake."""
+        lacking = self.framework.lacks(case)
+        if lacking:
+            return {"skipped": f"no {lacking}"}
+        with self.framework.context(case):
+            cell = self.ours.attempt(case, again=self.eager and not case.raises)
+            if self.native is None or not (self.eager or case.policy):
+                return cell
+            name, program = self.native
+            return cell | {"native": {"name": name} | program.attempt(case, again=False)}
+
+
+class Program:
+    """A call made ready for its framework, once for all the cases that share it."""
+
+    def __init__(self, framework: Adapter, case: Case, call: Call) -> None:
+        self.framework, self.case, self.call = framework, case, call
+
+    @cached_property
+    def forward(self) -> Call:
+        """To the value alone."""
+        return self.framework.forward(self.case, self.call)
+
+    @cached_property
+    def differentiate(self) -> Call:
+        """To the value and the gradients."""
+        return self.framework.differentiate(self.case, self.call)
+
+    def attempt(self, case: Case, again: bool) -> Cell:
+        """Quantities, or the error; `again` computes the value with no gradient asked for too."""
+        try:
+            quantities = self._quantities(case, again)
+            return {"quantities": {n: _read(self.framework, t) for n, t in quantities.items()}}
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what the cell holds
+            classes, message = self.framework.describe(error)
+            return {"error": {"classes": classes, "message": message[:2000]}}
+
+    def _quantities(self, case: Case, again: bool) -> Mapping[str, Any]:
+        if not self.case.wrt:
+            return {"value": self.forward(**_tensors(self.framework, case))}
+        value, gradients = self.differentiate(**_tensors(self.framework, case))
+        quantities = {"value": value} | {f"gradient by {n}": g for n, g in gradients.items()}
+        if again:
+            quantities["value alone"] = self.forward(**_tensors(self.framework, case))
+        return quantities
 
 
 def _call(framework: Adapter, case: Case) -> Call:
@@ -71,26 +133,6 @@ def _plain(framework: Adapter, held: Array) -> Any:
     if held.home == "foreign":
         return framework.foreign(held)
     return Unknown() if held.home == "unknown" else held.nested()
-
-
-def _attempt(framework: Adapter, case: Case, call: Call, again: bool) -> Cell:
-    """Quantities, or the error; `again` computes the value once more with no gradient asked for."""
-    try:
-        quantities = _quantities(framework, case, call, again)
-        return {"quantities": {n: _read(framework, t) for n, t in quantities.items()}}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what the cell holds
-        classes, message = framework.describe(error)
-        return {"error": {"classes": classes, "message": message[:2000]}}
-
-
-def _quantities(framework: Adapter, case: Case, call: Call, again: bool) -> Mapping[str, Any]:
-    if not case.wrt:
-        return {"value": framework.forward(case, call, _tensors(framework, case))}
-    value, gradients = framework.differentiate(case, call, _tensors(framework, case))
-    quantities = {"value": value, **{f"gradient by {n}": gradients[n] for n in case.wrt}}
-    if again:
-        quantities["value alone"] = framework.forward(case, call, _tensors(framework, case))
-    return quantities
 
 
 def _tensors(framework: Adapter, case: Case) -> dict[str, Any]:

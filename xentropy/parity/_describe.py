@@ -22,7 +22,8 @@ def _text(value: object) -> str:
         return repr(value)
     if value.home == "unknown":
         return "object()"
-    written = _short(value.nested()) if len(value.values) <= LONGEST else f"shape {value.shape}"
+    few = 0 < len(value.values) <= LONGEST
+    written = _short(value.nested()) if few else f"shape {value.shape}"
     return written if value.home == "python" else f"{value.dtype}({written})"
 
 

@@ -63,7 +63,7 @@ def as_markdown(matrix: Matrix) -> str:
         _md_row(["---"] * (len(names) + 1)),
         *(_md_row([group, *entries]) for group, entries in summary(matrix)),
         "",
-        "Each entry is the worst error and its budget, in units in the last place.",
+        "Each entry is the largest share of a budget used, or ✗ and the cells beyond it.",
         *_md_bad(matrix),
         *_md_dead(matrix),
     ]

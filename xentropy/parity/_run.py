@@ -73,8 +73,9 @@ def run_one(job: Job, folder: Path, pattern: str, watch: Watch) -> Column:
 
 def _follow(job: Job, command: list[str], stderr: IO[str], watch: Watch) -> tuple[int, str]:
     """The exit status of a process, and the case that it began last."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True, "env": _environment()}
-    with subprocess.Popen(command, **pipes) as process:  # noqa: S603 - modules of ours
+    with subprocess.Popen(  # noqa: S603 - this interpreter, on modules of ours
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=_environment()
+    ) as process:
         timer = threading.Timer(LIMIT, process.kill)
         timer.start()
         last = ""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from xentropy.parity._cases import identity
-from xentropy.parity._matrix import Cell, Finding, Matrix
+from xentropy.parity._matrix import Cell, Matrix
 
 
 def units(x: float) -> str:
@@ -52,7 +52,7 @@ def spread_sentence(matrix: Matrix) -> str:
 
 
 def summary(matrix: Matrix) -> Iterator[tuple[str, list[str]]]:
-    """For every group and column the worst error, or the number of cells outside their budget."""
+    """For every group and column one entry."""
     groups = dict.fromkeys(c.group for c in matrix.cases)
     held = _grouped(matrix)
     for group in groups:
@@ -69,17 +69,10 @@ def _grouped(matrix: Matrix) -> dict[tuple[str, str], list[Cell]]:
 
 
 def summarised(cells: Sequence[Cell]) -> str:
-    """One entry of the summary."""
+    """One entry of the summary: how many cells are bad, or how much of a budget was used."""
     bad = sum(c.state == "bad" for c in cells)
     if bad:
-        return f"✗ {bad} of {len(cells)}"
+        return f"✗ {bad}"
     if all(c.state == "skipped" for c in cells):
-        return "skipped"
-    found = [c.worst for c in cells if c.worst and c.worst.error]
-    worst = max(found, key=lambda f: f.ratio, default=None)
-    return f"✓ {measure(worst)}" if worst else "✓"
-
-
-def measure(finding: Finding) -> str:
-    """An error and its budget."""
-    return f"{units(finding.error)} / {units(finding.budget)}"
+        return "–"
+    return f"{max(c.ratio for c in cells):.0%}"

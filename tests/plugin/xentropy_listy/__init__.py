@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from listy import Listy
+
 from xentropy._backend import Backend
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from xentropy.parity._declare import Group, filled, integers, normal, of, one_hot, simplex
 
 accuracy = Group("accuracy")
-vocabulary = Group("large vocabularies")
+vocabulary = Group("vocabularies")
 
 CE = "cross_entropy"
 
 # The true class leads by a margin: the loss and its gradient are about exp(-margin), never 0.
-for _margin in (5, 10, 15, 17, 20, 30, 50, 70, 85):
+for _margin in (5, 10, 15, 20, 30, 50, 85):
     accuracy(f"margin {_margin}", CE, [[float(_margin), 0.0, 0.0]], [0])
-for _margin in (5, 17, 40, 100, 300, 700):
+for _margin in (17, 40, 300, 700):
     accuracy(f"margin {_margin}, float64", CE, [[float(_margin), 0.0, 0.0]], [0], dtype="float64")
 for _margin in (15, 30, 85):
     accuracy(f"margin {_margin}, one-hot", CE, [[float(_margin), 0.0, 0.0]], one_hot([0], 3))

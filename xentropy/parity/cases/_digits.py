@@ -19,7 +19,6 @@ digits("none", CE, LOGITS, LABELS, reduction="none")
 digits("smoothing", CE, LOGITS, LABELS, label_smoothing=0.1)
 digits("softcap and z-loss", CE, LOGITS, LABELS, softcap=10.0, z_loss=1e-3)
 digits("softmax", "softmax", LOGITS)
-digits("log_softmax", "log_softmax", LOGITS)
 digits("logsumexp", "logsumexp", LOGITS, axis=-1)
 digits("an even digit", "binary_cross_entropy", [row[0] for row in LOGITS],
        [float(label % 2 == 0) for label in LABELS])  # fmt: skip

@@ -54,7 +54,6 @@ for _name, _row in (
     ("NaN", [NAN, NAN, NAN]),
     ("+inf", [INF, 1.0, INF]),
     ("all -inf", [-INF, -INF, -INF]),
-    ("one NaN", [1.0, NAN, 3.0]),
 ):
     policy(f"{_name} in an ignored row", CE, [[1.0, 2.0, 3.0], _row], [0, -1], ignore_index=-1,
            policy="ignored-garbage")  # fmt: skip
@@ -129,14 +128,13 @@ LOOSE = [[0.5, 0.5, 0.5], [0.0, 0.0, 0.0]]
 policy("rows of mass 1.5 and 0", CE, TWO, LOOSE, reduction="none", wrt=("logits", "targets"),
        **_free)  # fmt: skip
 policy("rows of mass 1.5 and 0, sum", CE, TWO, LOOSE, reduction="sum", **_free)
-policy("rows of mass 1.5 and 0, mean", CE, TWO, LOOSE, **_free)
 policy("rows of mass 1.5 and 0, mean of the batch", CE, TWO, LOOSE, normalizer="batch",
        wrt=("logits", "targets"), **_free)  # fmt: skip
 policy("gradient to the targets", CE, [[1.0, 2.0, 3.0]], [[0.25, 0.25, 0.5]], reduction="sum",
        wrt=("logits", "targets"), **_free)  # fmt: skip
 
 # A hard label, its one-hot, and both smoothed: one answer for every weight and reduction.
-for _reduction in ("none", "sum", "mean"):
+for _reduction in ("none", "mean"):
     _same: dict[str, Any] = {
         "class_weights": [1.0, 2.0, 3.0],
         "reduction": _reduction,
@@ -170,7 +168,7 @@ policy("loss of float64 logits", CE, normal(22, 4, 6), [0, 1, 5, 2], dtype="floa
 policy("softmax of float64", "softmax", normal(22, 4, 6), dtype="float64", policy="double")
 
 # Shifts.
-for _shift in (1e3, 1e4, 1e5, 1e6):
+for _shift in (1e3, 1e6):
     policy(f"shift by {_shift:.0e}", CE, [[1.0 + _shift, 2.0 + _shift, 3.0 + _shift]], [0],
            policy="shift")  # fmt: skip
 policy("shift by -1e6", CE, [[1.0 - 1e6, 2.0 - 1e6, 3.0 - 1e6]], [2], policy="shift")

@@ -16,7 +16,7 @@ shapes("one row without a batch, mean", CE, [1.0, 2.0, 3.0], of(0, "int64"))
 shapes("one row without a batch, soft", CE, [1.0, 2.0, 3.0], [0.25, 0.25, 0.5])
 shapes("one class", CE, [[5.0], [-2.0]], [0, 0])
 shapes("one row of one class", CE, [[5.0]], [[1.0]])
-for _axis, _rest in ((-1, (2, 4)), (0, (4, 3)), (1, (2, 3)), (-3, (4, 3))):
+for _axis, _rest in ((0, (4, 3)), (1, (2, 3)), (-3, (4, 3))):
     _k = CUBE.shape[_axis]
     shapes(f"2 x 4 x 3, axis {_axis}, labels", CE, CUBE, integers(52, _k, *_rest), axis=_axis)
     shapes(f"2 x 4 x 3, axis {_axis}, soft", CE, CUBE, simplex(53, 2, 4, 3), axis=_axis,

@@ -9,16 +9,17 @@ from typing import Any, Protocol
 from xentropy.parity._case import Array, Case
 
 Call = Callable[..., Any]
-Tensors = Mapping[str, Any]
 Result = tuple[Any, Mapping[str, Any]]
 
 
 class Adapter(Protocol):
-    """A framework, eager or compiled; `autograd` says whether its own functions can be
-    differentiated.
-    """
+    """A framework, eager or compiled; `autograd` says that its own functions have gradients."""
 
     autograd: bool
+
+    def start(self) -> None:
+        """Forget what was compiled before."""
+        ...
 
     def context(self, case: Case) -> AbstractContextManager[Any]:
         """What a case is computed under."""
@@ -36,12 +37,12 @@ class Adapter(Protocol):
         """A tensor of another framework."""
         ...
 
-    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
-        """The value alone."""
+    def forward(self, case: Case, call: Call) -> Call:
+        """The program from the tensors to the value alone."""
         ...
 
-    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
-        """The value and the gradients, through the framework's own differentiation."""
+    def differentiate(self, case: Case, call: Call) -> Call:
+        """The program from the tensors to the value and the gradients of its sum, by name."""
         ...
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:

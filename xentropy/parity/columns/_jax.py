@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._adapter import Call, Result, described
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._jax_twins import twin
 
@@ -41,11 +41,15 @@ class Jax:
         """A NumPy array."""
         return numpy_array(held)
 
-    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
-        """The value alone."""
-        return self._compile(call)(**tensors)
+    def start(self) -> None:
+        """JAX may remember everything."""
 
-    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
+    def forward(self, case: Case, call: Call) -> Call:
+        """The call, inside a user's jit where that is asked for."""
+        compiled: Call = jax.jit(call) if self.compiled else call
+        return compiled
+
+    def differentiate(self, case: Case, call: Call) -> Call:
         """The value and the pullback of ones, in one function."""
 
         def pulled(**leaves: Any) -> Result:
@@ -54,12 +58,7 @@ class Jax:
             value, pullback = jax.vjp(lambda moving: call(**moving, **still), moving)
             return value, pullback(jnp.ones_like(value))[0]
 
-        value, gradients = self._compile(pulled)(**tensors)
-        return value, gradients
-
-    def _compile(self, call: Call) -> Call:
-        compiled: Call = jax.jit(call) if self.compiled else call
-        return compiled
+        return self.forward(case, pulled)
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """An array."""
@@ -70,9 +69,7 @@ class Jax:
         return described(error)
 
     def native(self, case: Case) -> tuple[str, Call] | None:
-        """optax' or JAX's function, compiled in either mode: that is how it is used, and many times
-        as fast.
-        """
+        """optax' or JAX's function, compiled in either mode, which is how it is used."""
         found = twin(case)
         return None if found is None else (found[0], jax.jit(found[1]))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import xentropy as xe
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._adapter import Call, Result, described
 from xentropy.parity.columns._array import entries, numpy_array
 
 
@@ -42,15 +42,22 @@ class Numpy:
 
         return array_api_strict.asarray(numpy_array(held))
 
-    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
-        """The value alone."""
-        return call(**tensors)
+    def start(self) -> None:
+        """Nothing is compiled."""
 
-    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
-        """Value and gradients from the public `value_and_grad`."""
+    def forward(self, case: Case, call: Call) -> Call:
+        """The call itself."""
+        return call
+
+    def differentiate(self, case: Case, call: Call) -> Call:
+        """The call of `value_and_grad`."""
         both = xe.value_and_grad(getattr(xe, case.function), wrt=case.wrt)
-        value, gradients = call(**tensors, function=both)
-        return value, dict(zip(case.wrt, gradients, strict=True))
+
+        def run(**tensors: Any) -> Result:
+            value, gradients = call(**tensors, function=both)
+            return value, dict(zip(case.wrt, gradients, strict=True))
+
+        return run
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """A NumPy array or scalar."""

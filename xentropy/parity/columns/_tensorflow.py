@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._adapter import Call, Result, described
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._tensorflow_twins import twin
 
@@ -39,11 +39,21 @@ class Tensorflow:
         """A NumPy array."""
         return numpy_array(held)
 
-    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
-        """The value alone."""
-        return self._compile(call)(**tensors)
+    def start(self) -> None:
+        """TensorFlow may remember everything."""
 
-    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
+    def forward(self, case: Case, call: Call) -> Call:
+        """The call, compiled by XLA where that is asked for."""
+        if not self.compiled:
+            return call
+
+        def bare(**tensors: Any) -> Any:
+            return call(**tensors)  # without the defaults of its own, which would be traced
+
+        compiled: Call = tf.function(bare, jit_compile=True, autograph=False)
+        return compiled
+
+    def differentiate(self, case: Case, call: Call) -> Call:
         """The value and the pullback of ones, taped and compiled in one function."""
 
         def taped(**leaves: Any) -> Result:
@@ -53,18 +63,7 @@ class Tensorflow:
                 value = call(**leaves)
             return value, tape.gradient(value, wanted)
 
-        value, gradients = self._compile(taped)(**tensors)
-        return value, gradients
-
-    def _compile(self, call: Call) -> Call:
-        if not self.compiled:
-            return call
-
-        def bare(**tensors: Any) -> Any:
-            return call(**tensors)  # without the defaults of its own, which would be traced
-
-        compiled: Call = tf.function(bare, jit_compile=True, autograph=False)
-        return compiled
+        return self.forward(case, taped)
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """A tensor."""

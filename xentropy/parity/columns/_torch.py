@@ -13,7 +13,7 @@ import torch
 
 from xentropy.parity._case import Array, Case
 from xentropy.parity._cases import identity
-from xentropy.parity.columns._adapter import Call, Result, Tensors, described
+from xentropy.parity.columns._adapter import Call, Result, described
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._torch_twins import twin
 
@@ -54,25 +54,29 @@ class Torch:
         """A NumPy array."""
         return numpy_array(held)
 
-    def forward(self, case: Case, call: Call, tensors: Tensors) -> Any:
-        """The value alone, of tensors that require no gradient."""
-        return self._compile(case, call)(**tensors)
+    def start(self) -> None:
+        """Many programs of one function would count as its recompilations, which are limited."""
+        torch.compiler.reset()
 
-    def differentiate(self, case: Case, call: Call, tensors: Tensors) -> Result:
-        """The value, and the pullback of ones."""
-        leaves = {n: t.requires_grad_() if n in case.wrt else t for n, t in tensors.items()}
-        value = self._compile(case, call)(**leaves)
-        wanted = [leaves[n] for n in case.wrt]
-        ones = torch.ones_like(value)
-        gradients = torch.autograd.grad(value, wanted, ones, allow_unused=True)
-        return value.detach(), dict(zip(case.wrt, gradients, strict=True))
-
-    def _compile(self, case: Case, call: Call) -> Call:
-        """The call as a user compiles it, in a compiler that remembers no other case."""
+    def forward(self, case: Case, call: Call) -> Call:
+        """The call as a user compiles it."""
         if not self.compiled:
             return call
-        torch.compiler.reset()
         return torch.compile(call, fullgraph=True, dynamic=False, backend=_compiler(case))
+
+    def differentiate(self, case: Case, call: Call) -> Call:
+        """The call, and a backward pass from ones."""
+        forward = self.forward(case, call)
+
+        def run(**tensors: Any) -> Result:
+            leaves = {n: t.requires_grad_() if n in case.wrt else t for n, t in tensors.items()}
+            value = forward(**leaves)
+            wanted = [leaves[n] for n in case.wrt]
+            ones = torch.ones_like(value)
+            gradients = torch.autograd.grad(value, wanted, ones, allow_unused=True)
+            return value.detach(), dict(zip(case.wrt, gradients, strict=True))
+
+        return run
 
     def describe(self, error: Exception) -> tuple[list[str], str]:
         """The error, or the one that Dynamo met while it traced and put into its own."""
