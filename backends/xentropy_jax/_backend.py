@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, DType, Kind, Namespace
@@ -72,6 +71,8 @@ class JaxBackend(Backend):
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""
+        import numpy as np
+
         if isinstance(x, jax.core.Tracer) or not x.is_fully_addressable:
             return None
         here = all(device.platform == "cpu" for device in x.devices())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from xentropy._backend import Backend, Rule
@@ -50,6 +49,8 @@ class TensorFlowBackend(Backend):
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""
+        import numpy as np
+
         eager = hasattr(x, "numpy") and "CPU" in (x.device or "")
         return (np, x.numpy()) if eager else None
 
