@@ -20,7 +20,7 @@ from xentropy.parity.columns._torch_twins import twin
 #: The parts of the matrix that PyTorch compiles to machine code, which takes seconds a case; the
 #: others it traces and differentiates ahead of time in the same way, and then runs operation by
 #: operation.
-GENERATED = ("worked examples: batch*", "accuracy: margin ?5", "options together: everything, *")
+GENERATED = ("worked examples: batch*", "accuracy: margin ?5", "*: everything, *float[13][26]")
 
 
 def _compiler(case: Case) -> str:
