@@ -6,7 +6,6 @@ A test that takes the fixture ``framework`` runs once for every backend, and one
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Sequence
@@ -254,10 +253,3 @@ class Jax(Framework):
 FRAMEWORKS: dict[str, type[Framework]] = {
     cls.name: cls for cls in (Framework, Torch, TensorFlow, Jax, Strict)
 }
-
-
-@contextlib.contextmanager
-def quiet() -> Any:
-    """Warnings that NumPy gives in a test's own oracle, not in the package."""
-    with np.errstate(all="ignore"):
-        yield

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from xentropy import _stats
-from xentropy._stats import Shares
+from xentropy._stats import Shares, along, cut, masked
 from xentropy._typing import Array, DType, Namespace
 
 
@@ -22,24 +22,6 @@ class MapLeaves(NamedTuple):
 
     x: Array
     where: Array = None
-
-
-def _masked(xp: Namespace, x: Array, mask: Array | None) -> Array:
-    return x if mask is None else xp.where(mask, x, xp.zeros_like(x) - float("inf"))
-
-
-def _cut(xp: Namespace, gradient: Array, mask: Array | None) -> Array:
-    """0 at the entries that take no part: they are constants."""
-    return gradient if mask is None else xp.where(mask, gradient, xp.zeros_like(gradient))
-
-
-def _along(xp: Namespace, factor: Array | None, ndim: int, axis: int) -> Array | None:
-    """A factor or mask of shape (K,) laid along the class axis; others have all dimensions."""
-    if factor is None or factor.ndim == ndim:
-        return factor
-    shape = [1] * ndim
-    shape[axis] = -1
-    return xp.reshape(factor, tuple(shape))
 
 
 @dataclass(frozen=True)
@@ -79,17 +61,17 @@ class Softmax:
         """The gradient by x, given the gradient ``bar`` by the output."""
         given = MapLeaves(*leaves)
         x = self._scores(xp, given)
-        mask = _along(xp, given.where, x.ndim, self.axis)
-        bar = _cut(xp, xp.astype(bar, self.dtype), mask)
+        mask = along(xp, given.where, x.ndim, self.axis)
+        bar = cut(xp, xp.astype(bar, self.dtype), mask)
         left = Rest(*residuals)
         seen = self._shares(xp, x, left, again=again)
         pull = _stats.pullback_log_softmax if self.log else _stats.pullback_softmax
         gradient = pull(xp, seen, left.max, bar, axis=self.axis) / self.temperature
-        return MapLeaves(xp.astype(_cut(xp, gradient, mask), given.x.dtype))
+        return MapLeaves(xp.astype(cut(xp, gradient, mask), given.x.dtype))
 
     def _scores(self, xp: Namespace, leaves: MapLeaves) -> Array:
         x = xp.astype(leaves.x, self.dtype)
-        return _masked(xp, x, _along(xp, leaves.where, x.ndim, self.axis))
+        return masked(xp, x, along(xp, leaves.where, x.ndim, self.axis))
 
     def _shares(self, xp: Namespace, x: Array, rest: Rest, *, again: bool) -> Shares:
         return _stats.shares(
@@ -178,8 +160,8 @@ class LogSumExp:
     def _entries(self, xp: Namespace, leaves: SumLeaves) -> tuple[Array, Array | None]:
         """x and b with one class axis; a masked entry is one that is counted 0 times."""
         x = xp.astype(leaves.x, self.dtype)
-        b = _along(xp, leaves.b, x.ndim, self._axis)
-        x = _masked(xp, x, _along(xp, leaves.where, x.ndim, self._axis))
+        b = along(xp, leaves.b, x.ndim, self._axis)
+        x = masked(xp, x, along(xp, leaves.where, x.ndim, self._axis))
         if b is not None:
             b = xp.astype(b, self.dtype) + xp.zeros_like(x)
         return self._flat(xp, x), None if b is None else self._flat(xp, b)

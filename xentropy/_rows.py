@@ -125,19 +125,10 @@ class RowLoss:
             x = xp.log(x)
         if self.softcap is not None:
             x = self.softcap * xp.tanh(x / self.softcap)
-        mask = self._mask(xp, leaves)
-        return x if mask is None else xp.where(mask, x, xp.zeros_like(x) - float("inf"))
+        return _stats.masked(xp, x, self._mask(xp, leaves))
 
     def _mask(self, xp: Namespace, leaves: Leaves) -> Array | None:
-        mask = leaves.where
-        if mask is None or mask.ndim == leaves.logits.ndim:
-            return mask
-        return self._along(xp, mask, leaves.logits.ndim)
-
-    def _along(self, xp: Namespace, vector: Array, ndim: int) -> Array:
-        shape = [1] * ndim
-        shape[self.axis] = -1
-        return xp.reshape(vector, tuple(shape))
+        return _stats.along(xp, leaves.where, leaves.logits.ndim, self.axis)
 
     def _targets(self, xp: Namespace, leaves: Leaves, scores: Array) -> Targets:
         labels = given = None
@@ -152,7 +143,7 @@ class RowLoss:
             scale = xp.expand_dims(xp.astype(leaves.sample_weights, self.dtype), axis=self.axis)
         if leaves.class_weights is not None:
             weights = xp.astype(leaves.class_weights, self.dtype)
-            weights = self._along(xp, weights, leaves.logits.ndim)
+            weights = _stats.along(xp, weights, leaves.logits.ndim, self.axis)
         mask = self._mask(xp, leaves)
         smoothing = self.label_smoothing
         return Targets(labels, given, scale, weights, mask, smoothing, scores, self.axis)
@@ -203,9 +194,7 @@ class RowLoss:
                 lse_weight=lse_weight,
             )
         gradient = rows * self._chain(xp, leaves, gradient)
-        mask = self._mask(xp, leaves)
-        if mask is not None:
-            gradient = xp.where(mask, gradient, xp.zeros_like(gradient))
+        gradient = _stats.cut(xp, gradient, self._mask(xp, leaves))
         return xp.astype(gradient, leaves.logits.dtype)
 
     def _lse_weight(self, xp: Namespace, visit: Visit) -> Array | None:

@@ -68,13 +68,30 @@ def shape_of(xp: Namespace, x: Array) -> tuple[Any, ...]:
     return tuple(x.shape) if dynamic is None else cast("tuple[Any, ...]", dynamic(x))
 
 
+def along(xp: Namespace, factor: Array | None, ndim: int, axis: int) -> Array:
+    """A factor or mask of shape (K,) laid along the class axis; others have all dimensions."""
+    if factor is None or factor.ndim == ndim:
+        return factor
+    shape = [1] * ndim
+    shape[axis] = -1
+    return xp.reshape(factor, tuple(shape))
+
+
+def masked(xp: Namespace, x: Array, mask: Array | None) -> Array:
+    """-inf at the classes that take no part."""
+    return x if mask is None else xp.where(mask, x, xp.zeros_like(x) - float("inf"))
+
+
+def cut(xp: Namespace, gradient: Array, mask: Array | None) -> Array:
+    """0 at the classes that take no part: they are constants."""
+    return gradient if mask is None else xp.where(mask, gradient, xp.zeros_like(gradient))
+
+
 def class_numbers(xp: Namespace, x: Array, axis: int, dtype: Any) -> Array:
     """The numbers 0 to K - 1, shaped to broadcast along the class axis of ``x``."""
-    shape = [1] * x.ndim
-    shape[axis] = -1
     device = getattr(x, "device", None)
     numbers = xp.arange(shape_of(xp, x)[axis], dtype=dtype, device=device)
-    return xp.reshape(numbers, tuple(shape))
+    return along(xp, numbers, x.ndim, axis)
 
 
 def pick(xp: Namespace, x: Array, label: Array, axis: int) -> Array:
