@@ -2,15 +2,25 @@
 
 from xentropy._call import value_and_grad
 from xentropy._functions import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
+from xentropy._information import entropy, kl_divergence
 from xentropy._losses import binary_cross_entropy, cross_entropy, nll_loss
+from xentropy._scoring import Score, score
+from xentropy._variants import focal_loss, generalized_cross_entropy, poly_loss
 
 __all__ = [
+    "Score",
     "binary_cross_entropy",
     "cross_entropy",
+    "entropy",
+    "focal_loss",
+    "generalized_cross_entropy",
+    "kl_divergence",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
     "nll_loss",
+    "poly_loss",
+    "score",
     "sigmoid",
     "softmax",
     "value_and_grad",

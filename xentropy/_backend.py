@@ -10,8 +10,9 @@ from xentropy._typing import Array, DType, Kind, Namespace
 class Rule(Protocol):
     """A function of arrays with its gradient; the backend attaches the one to the other.
 
-    ``names`` names the leaves, ``constant`` those that have no gradient. A leaf that is absent
-    is None, in the leaves as in the gradients. Rules are immutable and hashable.
+    ``names`` names the leaves, ``constant`` those that have no gradient; ``outputs`` the values
+    that have one, ``others`` the values after them. A leaf that is absent is None, in the leaves
+    as in the gradients. Rules are immutable and hashable.
     """
 
     @property
@@ -22,24 +23,33 @@ class Rule(Protocol):
     def constant(self) -> tuple[str, ...]:
         """The names of the leaves that have no gradient."""
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the floating values."""
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The names of the values that are not floating and have no gradient."""
+
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...]
-    ) -> tuple[Array, tuple[Array, ...]]:
-        """The value, and the residuals for the pullback."""
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """The values, and the residuals for the pullback."""
 
     def pullback(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: tuple[Array, ...],
-        bar: Array,
+        bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         *,
         again: bool = False,
     ) -> tuple[Array | None, ...]:
-        """The gradients by the wanted leaves, linear in ``bar``; residuals are constants.
+        """The gradients by the wanted leaves, linear in ``bars``; residuals are constants.
 
-        ``again`` asks for operations that the framework can differentiate to any order.
+        ``bars`` are the gradients by the floating values, of several None where a value has
+        none. ``again`` asks for operations that the framework can differentiate to any order.
         """
 
 
@@ -101,17 +111,28 @@ class Backend:
         """
         return None
 
-    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
-        """The value of a rule, with its gradient attached where the framework has autograd."""
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+        """The values of a rule, with gradients attached where the framework has autograd."""
         return rule.forward(self.xp, leaves)[0]
 
     def value_and_grad(
-        self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
-    ) -> tuple[Array, tuple[Array | None, ...]]:
-        """The value and the gradients by the wanted leaves, without autograd."""
-        value, residuals = rule.forward(self.xp, leaves)
-        bar = self.xp.ones_like(value)
-        return value, rule.pullback(self.xp, leaves, residuals, bar, wanted)
+        self,
+        rule: Rule,
+        leaves: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        of: int = 0,
+    ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
+        """The values, and the gradients of one of them by the wanted leaves, without autograd."""
+        values, residuals = rule.forward(self.xp, leaves)
+        bars = ones_of(self.xp, rule, values, of)
+        return values, rule.pullback(self.xp, leaves, residuals, bars, wanted)
+
+
+def ones_of(
+    xp: Namespace, rule: Rule, values: tuple[Array, ...], of: int
+) -> tuple[Array | None, ...]:
+    """The bars that ask for the gradient of the sum of one value."""
+    return tuple(xp.ones_like(values[i]) if i == of else None for i in range(len(rule.outputs)))
 
 
 def generic(array: Array) -> Backend:

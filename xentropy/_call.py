@@ -15,15 +15,29 @@ A = TypeVar("A")
 
 
 class Call(NamedTuple, Generic[A]):
-    """A rule and its leaves, checked and ready for one backend."""
+    """A rule and its leaves, checked and ready for one backend.
+
+    ``form`` makes one result of several values.
+    """
 
     backend: Backend
     rule: Rule
     leaves: tuple[Array | None, ...]
+    form: Callable[..., A] | None = None
 
     def value(self) -> A:
         """The value, differentiable by the framework."""
-        return cast("A", self.backend.apply(self.rule, self.leaves))
+        return self.shaped(self.backend.apply(self.rule, self.leaves))
+
+    def changed(self, **fields: Any) -> Call[A]:
+        """The same call with some fields of its rule changed."""
+        from dataclasses import replace
+
+        return self._replace(rule=replace(self.rule, **fields))  # type: ignore[type-var]
+
+    def shaped(self, values: tuple[Array, ...]) -> A:
+        """The values as the public function returns them."""
+        return cast("A", values[0]) if self.form is None else self.form(*values)
 
 
 def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
@@ -40,7 +54,10 @@ def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
 
 
 def value_and_grad(
-    loss: Callable[..., A], *, wrt: str | tuple[str, ...] | None = None
+    loss: Callable[..., A],
+    *,
+    wrt: str | tuple[str, ...] | None = None,
+    of: str | None = None,
 ) -> Callable[..., tuple[A, Any]]:
     """A function that returns a loss together with its gradient, on any backend.
 
@@ -55,6 +72,9 @@ def value_and_grad(
     wrt : str or tuple of str, optional
         The arguments to differentiate by; the first argument unless it is given. They must be
         floating arrays.
+    of : str, optional
+        For a function of several results: the one whose gradient is taken; the first unless it is
+        given.
 
     Returns
     -------
@@ -69,7 +89,8 @@ def value_and_grad(
         If ``loss`` is not a function of this package, or an argument of ``wrt`` is absent or
         not floating.
     ValueError
-        If ``wrt`` names something that ``loss`` does not differentiate by.
+        If ``wrt`` names something that ``loss`` does not differentiate by, or ``of`` no floating
+        result of it.
 
     Examples
     --------
@@ -86,8 +107,9 @@ def value_and_grad(
         call: Call[A] = prepare(*args, *more, **{**options, **kwargs})
         names = (call.rule.names[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
         wanted = _wanted(call, names)
-        value, gradients = call.backend.value_and_grad(call.rule, call.leaves, wanted)
-        found = dict(zip(call.rule.names, gradients, strict=True))
+        place = _place(call.rule, of)
+        values, gradients = call.backend.value_and_grad(call.rule, call.leaves, wanted, place)
+        value, found = call.shaped(values), dict(zip(call.rule.names, gradients, strict=True))
         if isinstance(wrt, tuple):
             return value, tuple(found[name] for name in wrt)
         return value, found[names[0]]
@@ -104,6 +126,21 @@ def _prepare_of(loss: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[st
     if prepare is None:
         raise TypeError(f"loss must be a function of xentropy or a partial of one, got {loss!r}")
     return prepare, args, options
+
+
+def call_of(function: Callable[..., A], *args: Any, **options: Any) -> Call[A]:
+    """What a public function would evaluate: another one takes its rule and changes it."""
+    prepare = function.__xentropy_prepare__  # type: ignore[attr-defined]
+    return cast("Call[A]", prepare(*args, **options))
+
+
+def _place(rule: Rule, of: str | None) -> int:
+    """Which of the values to differentiate."""
+    if of is None:
+        return 0
+    if of not in rule.outputs:
+        raise _errors.one_of("of", rule.outputs, of)
+    return rule.outputs.index(of)
 
 
 def _wanted(call: Call[Any], names: tuple[str, ...]) -> tuple[bool, ...]:

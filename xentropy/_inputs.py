@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from xentropy import _errors
@@ -210,6 +210,13 @@ def unravel(flat: int, shape: Sequence[int | None]) -> tuple[int, ...]:
         flat, last = divmod(flat, length or 1)
         place.append(last)
     return tuple(reversed(place))
+
+
+def known(function: str, options: Mapping[str, Any], names: Any) -> None:
+    """Options that are passed on must be among the names of a TypedDict."""
+    for name in options:
+        if name not in names.__optional_keys__:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> None:

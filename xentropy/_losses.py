@@ -355,6 +355,7 @@ def _rows(
         inputs.sample_weights(sample_weights, inputs.rows(place)),
         inputs.mask(where, place),
         number,
+        None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The rules of softmax, log_softmax, logsumexp, sigmoid and log_sigmoid."""
+"""The rules of softmax, log_softmax, entropy, logsumexp, sigmoid and log_sigmoid."""
 
 from __future__ import annotations
 
@@ -25,64 +25,108 @@ class MapLeaves(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Softmax:
-    """Softmax, or its logarithm, along one axis."""
+class _OfSoftmax:
+    """What softmax, its logarithm and its entropy have in common: one visit along one axis."""
 
     dtype: DType
     axis: int
     temperature: float = 1.0
+
+    constant: ClassVar[tuple[str, ...]] = ("where",)
+    others: ClassVar[tuple[str, ...]] = ()
+
+    def _visit(
+        self, xp: Namespace, leaves: MapLeaves, left: Rest | None = None, *, again: bool = False
+    ) -> tuple[Rest, Shares]:
+        """The statistics of the rows and their exponentials; masked classes are at -inf."""
+        x = xp.astype(leaves.x, self.dtype)
+        x = masked(xp, x, along(xp, leaves.where, x.ndim, self.axis))
+        peak = xp.max(x, axis=self.axis, keepdims=True) if left is None else left.max
+        seen = _stats.shares(
+            xp,
+            x,
+            peak,
+            axis=self.axis,
+            temperature=self.temperature,
+            rest=None if left is None else left.rest,
+            again=again,
+        )
+        return Rest(peak, seen.rest), seen
+
+    def _pulled(self, xp: Namespace, leaves: MapLeaves, gradient: Array) -> MapLeaves:
+        """From the gradient by (x - m) / T to the one by x; masked classes are constants."""
+        mask = along(xp, leaves.where, leaves.x.ndim, self.axis)
+        gradient = cut(xp, gradient / self.temperature, mask)
+        return MapLeaves(xp.astype(gradient, leaves.x.dtype))
+
+
+@dataclass(frozen=True)
+class Softmax(_OfSoftmax):
+    """Softmax, or its logarithm, along one axis."""
+
     log: bool = False
 
     names: ClassVar[tuple[str, ...]] = MapLeaves._fields
-    constant: ClassVar[tuple[str, ...]] = ("where",)
+    outputs: ClassVar[tuple[str, ...]] = ("value",)
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, Rest]:
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Rest]:
         """The probabilities, or their logarithms, in the dtype of x."""
         given = MapLeaves(*leaves)
-        x = self._scores(xp, given)
-        peak = xp.max(x, axis=self.axis, keepdims=True)
-        seen = self._shares(xp, x, Rest(peak, None), again=False)
+        left, seen = self._visit(xp, given)
         if self.log:
-            value = -_stats.surprisal(xp, seen, peak)
+            value = -_stats.surprisal(xp, seen, left.max)
         else:
-            value = _stats.probabilities(xp, seen, peak)
-        return xp.astype(value, given.x.dtype), Rest(peak, seen.rest)
+            value = _stats.probabilities(xp, seen, left.max)
+        return (xp.astype(value, given.x.dtype),), left
 
     def pullback(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: tuple[Array, ...],
-        bar: Array,
+        bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         *,
         again: bool = False,
     ) -> tuple[Array | None, ...]:
-        """The gradient by x, given the gradient ``bar`` by the output."""
-        given = MapLeaves(*leaves)
-        x = self._scores(xp, given)
-        mask = along(xp, given.where, x.ndim, self.axis)
-        bar = cut(xp, xp.astype(bar, self.dtype), mask)
-        left = Rest(*residuals)
-        seen = self._shares(xp, x, left, again=again)
+        """The gradient by x, given the gradient by the output."""
+        given, left = MapLeaves(*leaves), Rest(*residuals)
+        mask = along(xp, given.where, given.x.ndim, self.axis)
+        bar = cut(xp, xp.astype(bars[0], self.dtype), mask)
+        seen = self._visit(xp, given, left, again=again)[1]
         pull = _stats.pullback_log_softmax if self.log else _stats.pullback_softmax
-        gradient = pull(xp, seen, left.max, bar, axis=self.axis) / self.temperature
-        return MapLeaves(xp.astype(cut(xp, gradient, mask), given.x.dtype))
+        return self._pulled(xp, given, pull(xp, seen, left.max, bar, axis=self.axis))
 
-    def _scores(self, xp: Namespace, leaves: MapLeaves) -> Array:
-        x = xp.astype(leaves.x, self.dtype)
-        return masked(xp, x, along(xp, leaves.where, x.ndim, self.axis))
 
-    def _shares(self, xp: Namespace, x: Array, rest: Rest, *, again: bool) -> Shares:
-        return _stats.shares(
-            xp,
-            x,
-            rest.max,
-            axis=self.axis,
-            temperature=self.temperature,
-            rest=rest.rest,
-            again=again,
-        )
+@dataclass(frozen=True)
+class Entropy(_OfSoftmax):
+    """The entropy of the softmax along one axis."""
+
+    names: ClassVar[tuple[str, ...]] = ("logits", "where")
+    outputs: ClassVar[tuple[str, ...]] = ("entropy",)
+
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Rest]:
+        """The entropies in the compute dtype."""
+        left, seen = self._visit(xp, MapLeaves(*leaves))
+        value = _stats.entropy(xp, seen, left.max, _stats.moment(xp, seen, self.axis))
+        return (xp.squeeze(value, axis=self.axis),), left
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bars: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradient by the logits, given the gradient by the entropies."""
+        given, left = MapLeaves(*leaves), Rest(*residuals)
+        seen = self._visit(xp, given, left, again=again)[1]
+        total = _stats.moment(xp, seen, self.axis)
+        gradient = _stats.pullback_entropy(xp, seen, left.max, total)
+        return self._pulled(xp, given, xp.expand_dims(bars[0], axis=self.axis) * gradient)
 
 
 class SumLeaves(NamedTuple):
@@ -111,8 +155,12 @@ class LogSumExp:
 
     names: ClassVar[tuple[str, ...]] = SumLeaves._fields
     constant: ClassVar[tuple[str, ...]] = ("where",)
+    outputs: ClassVar[tuple[str, ...]] = ("value",)
+    others: ClassVar[tuple[str, ...]] = ()
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, SumRest]:
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...]
+    ) -> tuple[tuple[Array], SumRest]:
         """The logsumexp in the compute dtype."""
         given = SumLeaves(*leaves)
         x, b = self._entries(xp, given)
@@ -121,14 +169,14 @@ class LogSumExp:
         peak = xp.max(scores, axis=self._axis, keepdims=True)
         seen = _stats.shares(xp, scores, peak, axis=self._axis)
         value = base + (peak + xp.log1p(seen.rest))
-        return self._shaped(xp, value, given.x), SumRest(peak, seen.rest, base)
+        return (self._shaped(xp, value, given.x),), SumRest(peak, seen.rest, base)
 
     def pullback(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: tuple[Array, ...],
-        bar: Array,
+        bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         *,
         again: bool = False,
@@ -140,7 +188,7 @@ class LogSumExp:
         scores = self._scores(xp, x, b, base)
         seen = _stats.shares(xp, scores, peak, axis=self._axis, rest=rest, again=again)
         empty = peak == -float("inf")
-        bar = xp.reshape(bar, _stats.shape_of(xp, peak))
+        bar = xp.reshape(bars[0], _stats.shape_of(xp, peak))
         by_x = by_b = None
         if want.x:
             p = _stats.probabilities(xp, seen, peak)
@@ -232,20 +280,24 @@ class Sigmoid:
 
     names: ClassVar[tuple[str, ...]] = ElementLeaves._fields
     constant: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ("value",)
+    others: ClassVar[tuple[str, ...]] = ()
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, tuple[()]]:
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...]
+    ) -> tuple[tuple[Array], tuple[()]]:
         """The value in the dtype of x."""
         (given,) = ElementLeaves(*leaves)
         x = xp.astype(given, self.dtype)
         value = -_stats.surprisal_pair(xp, x)[0] if self.log else _stats.probability_pair(xp, x)
-        return xp.astype(value, given.dtype), ()
+        return (xp.astype(value, given.dtype),), ()
 
     def pullback(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: tuple[Array, ...],
-        bar: Array,
+        bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         *,
         again: bool = False,
@@ -256,4 +308,4 @@ class Sigmoid:
         slope = _stats.probability_pair(xp, -x)
         if not self.log:
             slope = slope * _stats.probability_pair(xp, x)
-        return (xp.astype(xp.astype(bar, self.dtype) * slope, given.dtype),)
+        return (xp.astype(xp.astype(bars[0], self.dtype) * slope, given.dtype),)

@@ -1,4 +1,4 @@
-"""The rule of binary_cross_entropy: two classes with the logits (x, 0), elementwise."""
+"""The rule of binary_cross_entropy and its kin: two classes with the logits (x, 0), elementwise."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import ClassVar, NamedTuple
 
 from xentropy import _reduction as reduction_
 from xentropy import _stats
+from xentropy._links import Link
 from xentropy._maps import sum_to
 from xentropy._reduction import Reducer
-from xentropy._stats import Stats, times
+from xentropy._stats import times
 from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction
 
 
@@ -37,9 +38,19 @@ class Pair(NamedTuple):
         return self.positive * self.on, self.negative * self.off
 
 
+class Left(NamedTuple):
+    """What the forward leaves for the pullback: the mass and the loss of every element."""
+
+    mass: Array
+    losses: Array
+
+
 @dataclass(frozen=True)
 class PairLoss:
-    """The binary loss with everything but the arrays fixed; ``hard``: the targets are integers."""
+    """The binary loss with everything but the arrays fixed; ``hard``: the targets are integers.
+
+    ``link`` bends the surprisals, and ``alpha`` balances the positive class against the negative.
+    """
 
     dtype: DType
     hard: bool
@@ -47,46 +58,45 @@ class PairLoss:
     label_smoothing: float = 0.0
     reduction: Reduction = "mean"
     normalizer: Normalizer = "weights"
+    link: Link | None = None
+    alpha: float | None = None
 
     names: ClassVar[tuple[str, ...]] = Leaves._fields
     constant: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ("loss",)
+    others: ClassVar[tuple[str, ...]] = ()
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, Stats]:
-        """The reduced loss, and the statistics of the elements for the pullback."""
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Left]:
+        """The reduced loss, and the mass and the loss of the elements for the pullback."""
         given = Leaves(*leaves)
-        stats = self._observe(xp, given, self._pair(xp, given))
-        losses = _stats.finish(xp, stats)
-        return reduction_.reduce(xp, losses, self._reducer(xp, given, stats)), stats
+        left = self._visit(xp, given, self._pair(xp, given))
+        return (reduction_.reduce(xp, left.losses, self._reducer(xp, given, left)),), left
 
     def pullback(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: tuple[Array, ...],
-        bar: Array,
+        bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         *,
         again: bool = False,
     ) -> tuple[Array | None, ...]:
-        """The gradients by the wanted leaves, given the gradient ``bar`` by the loss."""
-        given, want = Leaves(*leaves), Leaves(*wanted)
+        """The gradients by the wanted leaves, given the gradient by the reduced loss."""
+        given, want, (bar,) = Leaves(*leaves), Leaves(*wanted), bars
         pair = self._pair(xp, given)
-        stats = self._observe(xp, given, pair) if again else Stats(*residuals)
-        how = self._reducer(xp, given, stats)
+        left = self._visit(xp, given, pair) if again else Left(*residuals)
+        how = self._reducer(xp, given, left)
         rows = reduction_.spread(xp, how, bar)
-        by_logits = None
+        by_logits = by_count = None
         if want.logits:
-            by_logits = xp.astype(
-                rows * self._slope(xp, self._scores(xp, given), pair), given.logits.dtype
-            )
+            by_logits = rows * self._slope(xp, self._scores(xp, given), pair)
+            by_logits = xp.astype(by_logits, given.logits.dtype)
         if not any(want[1:]):
             return Leaves(by_logits, None)
-        by_count = None
         if how.divisor is not None:
-            by_count = reduction_.pull_count(xp, _stats.finish(xp, stats), how, bar)
-        others = self._by_others(
-            xp, given, want, pair, rows, by_count if how.divides_by_mass else None
-        )
+            by_count = reduction_.pull_count(xp, left.losses, how, bar)
+        others = self._by_others(xp, given, want, pair, how, rows, by_count)
         return others._replace(logits=by_logits, normalizer=by_count if want.normalizer else None)
 
     def _scores(self, xp: Namespace, leaves: Leaves) -> Array:
@@ -105,28 +115,10 @@ class PairLoss:
             positive = scale * xp.astype(leaves.pos_weight, self.dtype)
         return Pair(keep * t + share, keep * (1 - t) + share, positive, scale)
 
-    def _observe(self, xp: Namespace, leaves: Leaves, pair: Pair) -> Stats:
-        x = self._scores(xp, leaves)
-        if self.from_logits:
-            return _stats.observe_pair(xp, x, *pair.coefficients)
-        surprisals = self._surprisals(xp, x)
-        return _stats.observe_pair_normalized(xp, *surprisals, *pair.coefficients)
-
-    def _reducer(self, xp: Namespace, leaves: Leaves, stats: Stats) -> Reducer:
-        kept = None
-        if self.normalizer == "valid" and leaves.sample_weights is not None:
-            one = xp.ones_like(stats.mass)
-            kept = xp.sum(xp.where(leaves.sample_weights == 0, xp.zeros_like(one), one))
-        number = leaves.normalizer
-        number = None if number is None else xp.astype(number, self.dtype)
-        return reduction_.reducer(xp, self.reduction, self.normalizer, stats.mass, kept, number)
-
-    def _slope(self, xp: Namespace, x: Array, pair: Pair) -> Array:
-        """The derivative of every element's loss by its logit, or by its probability."""
+    def _visit(self, xp: Namespace, leaves: Leaves, pair: Pair) -> Left:
         on, off = pair.coefficients
-        if self.from_logits:
-            return _stats.pullback_pair(xp, x, on, off)
-        return times(xp, off, 1 / (1 - x)) - times(xp, on, 1 / x)
+        yes, no = self._bent(xp, self._scores(xp, leaves))
+        return Left(on + off, times(xp, on, yes) + times(xp, off, no))
 
     def _surprisals(self, xp: Namespace, x: Array) -> tuple[Array, Array]:
         """-log of the probability of the positive and of the negative class."""
@@ -134,31 +126,60 @@ class PairLoss:
             return _stats.surprisal_pair(xp, x)
         return -xp.log(x), -xp.log1p(-x)
 
+    def _bent(self, xp: Namespace, x: Array) -> tuple[Array, Array]:
+        """What the coefficients weigh: the bent surprisals, balanced."""
+        yes, no = self._surprisals(xp, x)
+        if self.link is not None:
+            yes, no = self.link.value(xp, yes), self.link.value(xp, no)
+        return (yes, no) if self.alpha is None else (self.alpha * yes, (1 - self.alpha) * no)
+
+    def _reducer(self, xp: Namespace, leaves: Leaves, left: Left) -> Reducer:
+        kept = None
+        if self.normalizer == "valid" and leaves.sample_weights is not None:
+            one = xp.ones_like(left.mass)
+            kept = xp.sum(xp.where(leaves.sample_weights == 0, xp.zeros_like(one), one))
+        number = leaves.normalizer
+        number = None if number is None else xp.astype(number, self.dtype)
+        return reduction_.reducer(xp, self.reduction, self.normalizer, left.mass, kept, number)
+
+    def _slope(self, xp: Namespace, x: Array, pair: Pair) -> Array:
+        """The derivative of every element's loss by its logit, or by its probability."""
+        on, off = pair.coefficients
+        if self.alpha is not None:
+            on, off = self.alpha * on, (1 - self.alpha) * off
+        if self.link is not None:
+            yes, no = self._surprisals(xp, x)
+            on, off = (
+                times(xp, on, self.link.slope(xp, yes)),
+                times(xp, off, self.link.slope(xp, no)),
+            )
+        if self.from_logits:
+            return _stats.pullback_pair(xp, x, on, off)
+        return times(xp, off, 1 / (1 - x)) - times(xp, on, 1 / x)
+
     def _by_others(
         self,
         xp: Namespace,
         leaves: Leaves,
         want: Leaves,
         pair: Pair,
+        how: Reducer,
         rows: Array,
-        through_count: Array | None,
+        by_count: Array | None,
     ) -> Leaves:
-        yes, no = self._surprisals(xp, self._scores(xp, leaves))
-
-        def weigh(factor: Array, surprisal: Array) -> Array:
-            direct = rows * times(xp, factor, surprisal)
-            return direct if through_count is None else direct + through_count * factor
-
+        yes, no = (
+            reduction_.weigher(xp, how, rows, bent, by_count)
+            for bent in self._bent(xp, self._scores(xp, leaves))
+        )
         by_targets = by_positive = by_samples = None
         if want.targets:
             keep = 1 - self.label_smoothing
-            by_targets = weigh(keep * pair.positive, yes) - weigh(keep * pair.negative, no)
+            by_targets = yes(keep * pair.positive) - no(keep * pair.negative)
             by_targets = xp.astype(by_targets, leaves.targets.dtype)
         if want.pos_weight:
-            dense = weigh(pair.negative * pair.on, yes)
+            dense = yes(pair.negative * pair.on)
             by_positive = xp.astype(sum_to(xp, dense, leaves.pos_weight), leaves.pos_weight.dtype)
         if want.sample_weights:
-            unscaled = self._pair(xp, leaves._replace(sample_weights=None))
-            on, off = unscaled.coefficients
-            by_samples = xp.astype(weigh(on, yes) + weigh(off, no), leaves.sample_weights.dtype)
+            on, off = self._pair(xp, leaves._replace(sample_weights=None)).coefficients
+            by_samples = xp.astype(yes(on) + no(off), leaves.sample_weights.dtype)
         return Leaves(None, by_targets, by_positive, by_samples)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from xentropy._stats import times
 from xentropy._typing import Array, Namespace, Normalizer, Reduction
 
 
@@ -63,3 +65,19 @@ def pull_count(xp: Namespace, rows: Array, how: Reducer, bar: Array) -> Array:
 
 def _nonzero(xp: Namespace, count: Array) -> Array:
     return xp.where(count == 0, xp.ones_like(count), count)
+
+
+def weigher(
+    xp: Namespace, how: Reducer, rows: Array, loss: Array, by_count: Array | None
+) -> Callable[[Array], Array]:
+    """What a factor of coefficients receives: the loss that it weighs, and its part in a count.
+
+    ``rows`` is the gradient by every row's loss, ``by_count`` that by the count of a mean.
+    """
+    through = by_count if how.divides_by_mass else None
+
+    def weigh(factor: Array) -> Array:
+        direct = rows * times(xp, factor, loss)
+        return direct if through is None else direct + through * factor
+
+    return weigh

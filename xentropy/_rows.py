@@ -1,12 +1,14 @@
-"""The rule of the losses over classes, cross_entropy and nll_loss: the value and its gradients."""
+"""The rule of the losses over classes, from cross_entropy to the focal loss, and its gradients."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from xentropy import _links, _stats, _targets
 from xentropy import _reduction as reduction_
-from xentropy import _stats, _targets
+from xentropy._links import Link
+from xentropy._maps import sum_to
 from xentropy._reduction import Reducer
 from xentropy._stats import Coefficients, Shares, Stats, times
 from xentropy._targets import Targets, Weigh
@@ -22,16 +24,31 @@ class Leaves(NamedTuple):
     sample_weights: Array = None
     where: Array = None
     normalizer: Array = None
+    alpha: Array = None
+
+
+class Left(NamedTuple):
+    """What the forward leaves for the pullback: two statistics, the mass and the loss of rows."""
+
+    max: Array
+    rest: Array
+    mass: Array
+    losses: Array
 
 
 class Visit(NamedTuple):
-    """One visit to the rows: scores, coefficients, statistics, every row's loss, the reducer."""
+    """One visit to the rows.
+
+    Scores and what makes the coefficients; the coefficients, and those that the loss is the sum
+    over, which alpha balances; the exponentials (None where the scores are log-probabilities as
+    given); what is left; the reducer.
+    """
 
     scores: Array
     targets: Targets
     coefficients: Coefficients
-    stats: Stats
-    losses: Array
+    seen: Any  # Shares, or None
+    left: Left
     how: Reducer
 
 
@@ -39,7 +56,8 @@ class Visit(NamedTuple):
 class RowLoss:
     """A loss over classes with everything but the arrays fixed.
 
-    ``source`` says what the first leaf holds, ``hard`` that the targets are labels.
+    ``source`` says what the first leaf holds, ``hard`` that the targets are labels; ``link``
+    bends the surprisals.
     """
 
     dtype: DType
@@ -54,8 +72,11 @@ class RowLoss:
     z_loss: float = 0.0
     reduction: Reduction = "mean"
     normalizer: Normalizer = "weights"
+    link: Link | None = None
 
     constant: ClassVar[tuple[str, ...]] = ("where",)
+    outputs: ClassVar[tuple[str, ...]] = ("loss",)
+    others: ClassVar[tuple[str, ...]] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,60 +84,71 @@ class RowLoss:
         first = "log_probs" if self.source == "log_probabilities" else "logits"
         return (first, *Leaves._fields[1:])
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, Stats]:
-        """The reduced loss, and the statistics of the rows for the pullback."""
-        visit = self._visit(xp, Leaves(*leaves), None, again=False)
-        value = reduction_.reduce(xp, visit.losses, visit.how)
+    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Left]:
+        """The reduced loss, and what the pullback needs."""
+        visit = self.visit(xp, Leaves(*leaves))
+        value = reduction_.reduce(xp, visit.left.losses, visit.how)
         if self.reduction == "none":
             value = xp.squeeze(value, axis=self.axis)
-        return value, visit.stats
+        return (value,), visit.left
 
     def pullback(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: tuple[Array, ...],
-        bar: Array,
+        bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         *,
         again: bool = False,
     ) -> tuple[Array | None, ...]:
-        """The gradients by the wanted leaves, given the gradient ``bar`` by the loss.
-
-        The residuals are constants. ``again`` visits the rows anew, in operations that let a
-        framework differentiate the gradients themselves.
-        """
+        """The gradients by the wanted leaves, given the gradient by the reduced loss."""
         given, want = Leaves(*leaves), Leaves(*wanted)
-        visit = self._visit(xp, given, Stats(*residuals), again=again)
-        seen = self._shares(xp, visit, again=again)
+        visit = self.visit(xp, given, Left(*residuals), again=again)
+        by_scores, others = self.pull(xp, given, want, visit, bars[0])
+        if by_scores is None:
+            return others
+        return others._replace(logits=self.chain(xp, given, by_scores))
+
+    def pull(
+        self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, bar: Array
+    ) -> tuple[Array | None, Leaves]:
+        """The gradients by the scores and by the other leaves, given that by the loss."""
         if self.reduction == "none":
             bar = xp.expand_dims(bar, axis=self.axis)
         rows = reduction_.spread(xp, visit.how, bar)
-        by_logits = self._by_logits(xp, given, visit, seen, rows) if want.logits else None
+        by_scores = rows * self._by_scores(xp, visit) if want.logits else None
         if not any(want[1:]):
-            return Leaves(by_logits, None)
-        return self._by_others(xp, given, want, visit, seen, rows, bar)._replace(logits=by_logits)
+            return by_scores, Leaves(None, None)
+        return by_scores, self._by_others(xp, leaves, want, visit, rows, bar)
 
     # The visit.
 
-    def _visit(
-        self, xp: Namespace, leaves: Leaves, residuals: Stats | None, *, again: bool
+    def visit(
+        self, xp: Namespace, leaves: Leaves, left: Left | None = None, *, again: bool = False
     ) -> Visit:
+        """Visit the rows; with what an earlier visit left, only as far as a pullback needs.
+
+        ``again`` visits in operations that can be differentiated to any order.
+        """
         scores = self._scores(xp, leaves)
         targets = self._targets(xp, leaves, scores)
         t = _targets.coefficients(xp, targets)
-        stats = residuals
-        if stats is None or again:
-            stats = self._observe(xp, scores, t, None if residuals is None else residuals.max)
-        how = reduction_.reducer(
-            xp,
-            self.reduction,
-            self.normalizer,
-            stats.mass,
-            _targets.kept_rows(xp, targets) if self.normalizer == "valid" else None,
-            None if leaves.normalizer is None else xp.astype(leaves.normalizer, self.dtype),
-        )
-        return Visit(scores, targets, t, stats, self._losses(xp, targets, stats), how)
+        balanced = t
+        if leaves.alpha is not None:
+            alpha = xp.astype(leaves.alpha, self.dtype)
+            balanced = _targets.balanced(xp, t, alpha, scores.ndim, self.axis)
+        peak, seen = self._shares(xp, scores, left, again=again)
+        if left is None or again:
+            left = self._leave(xp, scores, targets, t, balanced, peak, seen)
+        how = self._reducer(xp, leaves, targets, left)
+        return Visit(scores, targets, balanced, seen, left, how)
+
+    def _reducer(self, xp: Namespace, leaves: Leaves, targets: Targets, left: Left) -> Reducer:
+        kept = _targets.kept_rows(xp, targets) if self.normalizer == "valid" else None
+        number = leaves.normalizer
+        number = None if number is None else xp.astype(number, self.dtype)
+        return reduction_.reducer(xp, self.reduction, self.normalizer, left.mass, kept, number)
 
     def _scores(self, xp: Namespace, leaves: Leaves) -> Array:
         """What is observed: logits capped, or log-probabilities; -inf at a masked class."""
@@ -148,87 +180,110 @@ class RowLoss:
         smoothing = self.label_smoothing
         return Targets(labels, given, scale, weights, mask, smoothing, scores, self.axis)
 
-    def _observe(self, xp: Namespace, x: Array, t: Coefficients, peak: Array | None) -> Stats:
+    def _shares(
+        self, xp: Namespace, scores: Array, left: Left | None, *, again: bool
+    ) -> tuple[Array | None, Shares | None]:
+        """The maxima and the exponentials of logits; probabilities as given need neither."""
         if self.source != "logits":
-            return _stats.observe_normalized(xp, x, t, axis=self.axis)
-        return _stats.observe(xp, x, t, axis=self.axis, temperature=self.temperature, peak=peak)
-
-    def _losses(self, xp: Namespace, targets: Targets, stats: Stats) -> Array:
-        losses = _stats.finish(xp, stats)
-        if self.z_loss == 0:
-            return losses
-        lse = _stats.logsumexp(xp, stats, temperature=self.temperature)
-        return losses + times(xp, self.z_loss * _targets.row_scale(xp, targets), lse * lse)
-
-    def _shares(self, xp: Namespace, visit: Visit, *, again: bool) -> Shares | None:
-        if self.source != "logits":
-            return None
-        return _stats.shares(
+            return None, None
+        peak = xp.max(scores, axis=self.axis, keepdims=True) if left is None else left.max
+        rest = None if left is None else left.rest
+        seen = _stats.shares(
             xp,
-            visit.scores,
-            visit.stats.max,
+            scores,
+            peak,
             axis=self.axis,
             temperature=self.temperature,
-            rest=visit.stats.rest,
+            rest=rest,
             again=again,
         )
+        return peak, seen
+
+    def _leave(
+        self,
+        xp: Namespace,
+        scores: Array,
+        targets: Targets,
+        t: Coefficients,
+        balanced: Coefficients,
+        peak: Array | None,
+        seen: Shares | None,
+    ) -> Left:
+        total = _stats.mass(xp, t, self.axis)
+        if seen is None:
+            stats = _stats.observe_normalized(xp, scores, balanced, axis=self.axis)
+        else:
+            stats = _stats.tally(xp, seen, peak, balanced, axis=self.axis)
+        left = Left(stats.max, stats.rest, total, None)
+        if self.link is None:
+            losses = _stats.finish(xp, stats)
+        else:
+            surprisal = self._surprisal(xp, scores, seen, left)
+            losses = _links.weigh_link(xp, balanced, self.link, surprisal, self.axis)
+        return left._replace(losses=self._with_z(xp, targets, left, losses))
+
+    def _surprisal(self, xp: Namespace, scores: Array, seen: Shares | None, left: Left) -> Array:
+        """-log p of every class."""
+        return -scores if seen is None else _stats.surprisal(xp, seen, left.max)
+
+    def lse(self, xp: Namespace, left: Left) -> Array:
+        """The logsumexp of every row."""
+        stats = Stats(left.max, left.rest, None, None)
+        return _stats.logsumexp(xp, stats, temperature=self.temperature)
+
+    def _with_z(self, xp: Namespace, targets: Targets, left: Left, losses: Array) -> Array:
+        if self.z_loss == 0:
+            return losses
+        lse = self.lse(xp, left)
+        return losses + times(xp, self.z_loss * _targets.row_scale(xp, targets), lse * lse)
 
     # The gradients.
 
-    def _by_logits(
-        self, xp: Namespace, leaves: Leaves, visit: Visit, seen: Shares | None, rows: Array
-    ) -> Array:
-        if seen is None:
-            t = _stats.every(xp, visit.coefficients, visit.scores, self.axis)
+    def _by_scores(self, xp: Namespace, visit: Visit) -> Array:
+        """The gradient of every row's loss by its scores."""
+        t = visit.coefficients
+        if self.link is not None:
+            surprisal = self._surprisal(xp, visit.scores, visit.seen, visit.left)
+            t = _links.bent(xp, t, self.link, surprisal, self.axis)
+        if visit.seen is None:
             # w - w is 0, and NaN throughout the row of a label that is no class.
-            gradient = (visit.stats.mass - visit.stats.mass) - t
-        else:
-            lse_weight = self._lse_weight(xp, visit)
-            gradient = _stats.pullback(
-                xp,
-                seen,
-                visit.stats.max,
-                visit.coefficients,
-                axis=self.axis,
-                temperature=self.temperature,
-                lse_weight=lse_weight,
-            )
-        gradient = rows * self._chain(xp, leaves, gradient)
-        gradient = _stats.cut(xp, gradient, self._mask(xp, leaves))
-        return xp.astype(gradient, leaves.logits.dtype)
+            still = visit.left.mass - visit.left.mass
+            return still - _stats.every(xp, t, visit.scores, self.axis)
+        return _stats.pullback(
+            xp,
+            visit.seen,
+            visit.left.max,
+            t,
+            axis=self.axis,
+            temperature=self.temperature,
+            lse_weight=self._lse_weight(xp, visit),
+        )
 
     def _lse_weight(self, xp: Namespace, visit: Visit) -> Array | None:
         """The derivative of z_loss s lse^2 by the logsumexp."""
         if self.z_loss == 0:
             return None
-        lse = _stats.logsumexp(xp, visit.stats, temperature=self.temperature)
+        lse = self.lse(xp, visit.left)
         return times(xp, 2 * self.z_loss * _targets.row_scale(xp, visit.targets), lse)
 
-    def _chain(self, xp: Namespace, leaves: Leaves, gradient: Array) -> Array:
+    def chain(self, xp: Namespace, leaves: Leaves, gradient: Array) -> Array:
         """From the gradient by the scores to the one by what the first leaf holds."""
         if self.source == "probabilities":
-            return times(xp, gradient, 1 / xp.astype(leaves.logits, self.dtype))
+            gradient = times(xp, gradient, 1 / xp.astype(leaves.logits, self.dtype))
         if self.softcap is not None:
             # 1 - tanh^2 in a form that keeps its precision for large logits.
             slope = 1 / xp.cosh(xp.astype(leaves.logits, self.dtype) / self.softcap)
-            return times(xp, gradient, slope * slope)
-        return gradient
+            gradient = times(xp, gradient, slope * slope)
+        gradient = _stats.cut(xp, gradient, self._mask(xp, leaves))
+        return xp.astype(gradient, leaves.logits.dtype)
 
     def _by_others(
-        self,
-        xp: Namespace,
-        leaves: Leaves,
-        want: Leaves,
-        visit: Visit,
-        seen: Shares | None,
-        rows: Array,
-        bar: Array,
+        self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, rows: Array, bar: Array
     ) -> Leaves:
-        by_count = by_targets = by_classes = by_samples = None
+        by_count = by_targets = by_classes = by_samples = by_alpha = None
         if visit.how.divisor is not None:
-            by_count = reduction_.pull_count(xp, visit.losses, visit.how, bar)
-        through = by_count if visit.how.divides_by_mass else None
-        weigh = self._weigher(xp, visit, seen, rows, through)
+            by_count = reduction_.pull_count(xp, visit.left.losses, visit.how, bar)
+        weigh = self._weigher(xp, leaves, visit, rows, by_count)
         if want.targets and not self.hard:
             by_targets = _targets.pull_given(xp, visit.targets, weigh)
             by_targets = xp.astype(by_targets, leaves.targets.dtype)
@@ -236,33 +291,37 @@ class RowLoss:
             by_classes = self._by_class_weights(xp, leaves, visit, weigh)
         if want.sample_weights:
             by_samples = self._by_sample_weights(xp, leaves, visit, weigh, rows)
+        if want.alpha:
+            by_alpha = self._by_alpha(xp, leaves, visit, rows)
         if not want.normalizer:
             by_count = None
-        return Leaves(None, by_targets, by_classes, by_samples, None, by_count)
+        return Leaves(None, by_targets, by_classes, by_samples, None, by_count, by_alpha)
 
     def _weigher(
-        self,
-        xp: Namespace,
-        visit: Visit,
-        seen: Shares | None,
-        rows: Array,
-        through_count: Array | None,
+        self, xp: Namespace, leaves: Leaves, visit: Visit, rows: Array, by_count: Array | None
     ) -> Weigh:
-        """What a factor of every t_ij receives: lse - x_j of its row, and its part in a count."""
-        surprisal = -visit.scores
-        if seen is not None:
-            surprisal = _stats.surprisal(xp, seen, visit.stats.max)
+        """What a factor of every t_ij receives: f(q) of its class, and its part in a count."""
+        bent = self._bent(xp, visit)
+        if leaves.alpha is not None:
+            alpha = xp.astype(leaves.alpha, self.dtype)
+            bent = times(xp, _stats.along(xp, alpha, bent.ndim, self.axis), bent)
+        return reduction_.weigher(xp, visit.how, rows, bent, by_count)
 
-        def weigh(factor: Array) -> Array:
-            direct = rows * times(xp, factor, surprisal)
-            return direct if through_count is None else direct + through_count * factor
+    def _bent(self, xp: Namespace, visit: Visit) -> Array:
+        """f(q) of every class."""
+        surprisal = self._surprisal(xp, visit.scores, visit.seen, visit.left)
+        return surprisal if self.link is None else self.link.value(xp, surprisal)
 
-        return weigh
+    def _by_alpha(self, xp: Namespace, leaves: Leaves, visit: Visit, rows: Array) -> Array:
+        """The gradient by what balances the classes: t_j f(q_j), summed over the rows."""
+        t = _targets.coefficients(xp, visit.targets)
+        dense = _stats.every(xp, t, visit.scores, self.axis)
+        dense = rows * times(xp, dense, self._bent(xp, visit))
+        return xp.astype(sum_to(xp, dense, leaves.alpha, self.axis), leaves.alpha.dtype)
 
     def _by_class_weights(self, xp: Namespace, leaves: Leaves, visit: Visit, weigh: Weigh) -> Array:
         dense = _targets.pull_weights(xp, visit.targets, weigh)
-        others = tuple(i for i in range(dense.ndim) if i != self.axis)
-        gradient = xp.sum(dense, axis=others) if others else dense
+        gradient = sum_to(xp, dense, leaves.class_weights, self.axis)
         return xp.astype(gradient, leaves.class_weights.dtype)
 
     def _by_sample_weights(
@@ -270,7 +329,7 @@ class RowLoss:
     ) -> Array:
         gradient = _targets.pull_scale(xp, visit.targets, weigh)
         if self.z_loss != 0:
-            lse = _stats.logsumexp(xp, visit.stats, temperature=self.temperature)
+            lse = self.lse(xp, visit.left)
             kept = _targets.row_scale(xp, visit.targets._replace(scale=None))
             gradient = gradient + rows * times(xp, self.z_loss * kept, lse * lse)
         return xp.astype(xp.squeeze(gradient, axis=self.axis), leaves.sample_weights.dtype)

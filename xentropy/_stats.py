@@ -222,8 +222,12 @@ def observe(
     again = peak is not None
     top = peak if again else xp.max(x, axis=axis, keepdims=True)
     seen = shares(xp, x, top, axis=axis, temperature=temperature, again=again)
-    gap = weigh(xp, t, -seen.below, axis)
-    return Stats(top, seen.rest, gap, mass(xp, t, axis))
+    return tally(xp, seen, top, t, axis=axis)
+
+
+def tally(xp: Namespace, seen: Shares, peak: Array, t: Coefficients, *, axis: int) -> Stats:
+    """The statistics of rows whose exponentials are made already."""
+    return Stats(peak, seen.rest, weigh(xp, t, -seen.below, axis), mass(xp, t, axis))
 
 
 def observe_normalized(xp: Namespace, log_p: Array, t: Coefficients, *, axis: int = -1) -> Stats:
@@ -268,6 +272,11 @@ def merge(xp: Namespace, a: Stats, b: Stats, *, temperature: float = 1.0) -> Sta
     return Stats(peak, rest, gap, a.mass + b.mass)
 
 
+def moment(xp: Namespace, seen: Shares, axis: int) -> Array:
+    """The sum of exp(x_j - m) (m - x_j) of every row, one more running sum: of the entropy."""
+    return xp.sum(times(xp, seen.exp, -seen.below), axis=axis, keepdims=True)
+
+
 # What the statistics tell.
 
 
@@ -286,6 +295,12 @@ def finish(xp: Namespace, stats: Stats) -> Array:
 def logsumexp(xp: Namespace, stats: Stats, *, temperature: float = 1.0) -> Array:
     """The log of the sum of exponentials of every row: m / T + log1p(r)."""
     return stats.max / temperature + xp.log1p(stats.rest)
+
+
+def entropy(xp: Namespace, seen: Shares, peak: Array, total: Array) -> Array:
+    """The entropy of every row's softmax: log1p(r) + moment / (1 + r), and no term is negative."""
+    rest = settled(xp, peak, seen.rest)
+    return xp.log1p(rest) + total / (1 + rest)
 
 
 def probabilities(xp: Namespace, seen: Shares, peak: Array) -> Array:
@@ -332,6 +347,12 @@ def pullback(
     if lse_weight is not None:
         gradient = gradient + times(xp, lse_weight, probabilities(xp, seen, peak))
     return gradient if temperature == 1.0 else gradient / temperature
+
+
+def pullback_entropy(xp: Namespace, seen: Shares, peak: Array, total: Array) -> Array:
+    """The gradient of the entropy by (x_j - m) / T: p_j (-log p_j - entropy), without log1p(r)."""
+    mean = total / (1 + settled(xp, peak, seen.rest))
+    return times(xp, probabilities(xp, seen, peak), -seen.below - mean)
 
 
 def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:

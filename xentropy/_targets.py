@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from xentropy._stats import Coefficients, class_numbers, shape_of
+from xentropy._stats import Coefficients, along, class_numbers, shape_of
 from xentropy._typing import Array, DType, Namespace
 
 Weigh: TypeAlias = Callable[[Array], Array]
@@ -139,6 +139,25 @@ def _soft(xp: Namespace, targets: Targets, scale: Array) -> Coefficients:
     total = xp.sum(targets.given, axis=targets.axis, keepdims=True)
     spread = scale * _share(xp, targets) * total
     return Coefficients(dense=dense, spread=spread, weights=_factors(xp, targets))
+
+
+def balanced(xp: Namespace, t: Coefficients, alpha: Array, ndim: int, axis: int) -> Coefficients:
+    """The coefficients times ``alpha``: one number, or one for every class."""
+    if alpha.ndim == 0:
+        wide = own = alpha
+    else:
+        wide = along(xp, alpha, ndim, axis)
+        own = None if t.on is None else _lookup(xp, alpha, t.label)
+    return t._replace(
+        on=None if t.on is None else t.on * own,
+        weights=None if t.weights is None else t.weights * wide,
+        dense=None if t.dense is None else t.dense * wide,
+    )
+
+
+def belief(xp: Namespace, targets: Targets) -> Coefficients:
+    """B: the one-hot of the label, or the probabilities as given; 0 in an ignored row."""
+    return coefficients(xp, targets._replace(scale=None, weights=None, smoothing=0.0))
 
 
 def _lookup(xp: Namespace, weights: Array, index: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 # The array API has no official protocol class that type checkers and every framework accept, so
 # inside the core an array is Any; the public functions give back the type that came in.
@@ -13,4 +13,33 @@ DType: TypeAlias = Any
 Reduction = Literal["mean", "sum", "none"]
 Normalizer = Literal["weights", "valid", "batch"]
 Source = Literal["logits", "probabilities", "log_probabilities"]
+TargetKind = Literal["probabilities", "log_probabilities", "logits"]
 Kind = Literal["bool", "integral", "real floating", "complex floating", "other"]
+
+
+class RowOptions(TypedDict, total=False):
+    """The options of `xentropy.cross_entropy` that act on single rows; the defaults are there."""
+
+    axis: int
+    class_weights: Any
+    sample_weights: Any
+    ignore_index: int | None
+    label_smoothing: float
+    where: Any
+    temperature: float
+    softcap: float | None
+    z_loss: float
+
+
+class LossOptions(RowOptions, total=False):
+    """Every option of `xentropy.cross_entropy`."""
+
+    from_logits: bool
+    reduction: Reduction
+    normalizer: Normalizer | float | Array
+
+
+class FocalOptions(LossOptions, total=False):
+    """Those of `xentropy.binary_cross_entropy` too."""
+
+    pos_weight: Any

@@ -51,19 +51,23 @@ class NumPyBackend(Backend):
         """NumPy's values always lie in memory."""
         return np, x
 
-    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
-        """The value, a scalar where it has no dimensions, as NumPy's own functions give it."""
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+        """The values, scalars where they have no dimensions, as NumPy's own functions give them."""
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
         with np.errstate(all="ignore"):
-            return super().apply(rule, leaves)[()]
+            return tuple(value[()] for value in super().apply(rule, leaves))
 
     def value_and_grad(
-        self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
-    ) -> tuple[Array, tuple[Any, ...]]:
-        """The value and the gradients by the wanted leaves."""
+        self,
+        rule: Rule,
+        leaves: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        of: int = 0,
+    ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+        """The values, and the gradients of one by the wanted leaves."""
         with np.errstate(all="ignore"):
-            value, gradients = super().value_and_grad(rule, leaves, wanted)
-            return value[()], gradients
+            values, gradients = super().value_and_grad(rule, leaves, wanted, of)
+            return tuple(value[()] for value in values), gradients
 
 
 backend = NumPyBackend("numpy", np, np.int64)

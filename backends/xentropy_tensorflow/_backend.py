@@ -54,19 +54,20 @@ class TensorFlowBackend(Backend):
         eager = hasattr(x, "numpy") and "CPU" in (x.device or "")
         return (np, x.numpy()) if eager else None
 
-    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
-        """The value, with a gradient of its own attached for every floating leaf."""
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+        """The values, with a gradient of their own attached for every floating leaf."""
         still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
-        value, residuals = rule.forward(xp, still)
+        values, residuals = rule.forward(xp, still)
         constants = tuple(tf.stop_gradient(residual) for residual in residuals)
-        result = value
+        floating = results = list(values[: len(rule.outputs)])
         for index, (name, leaf) in enumerate(zip(rule.names, leaves, strict=True)):
             if leaf is not None and leaf.dtype.is_floating and name not in rule.constant:
-                # The first leaf carries the value itself, the others add a zero to it.
-                carried = value if index == 0 else tf.zeros_like(value)
-                part = _attach(rule, leaves, constants, index, carried)
-                result = part if index == 0 else result + part
-        return result
+                # The first leaf carries the values themselves, the others add a zero to them.
+                carried = floating if index == 0 else [tf.zeros_like(value) for value in floating]
+                parts = _attach(rule, leaves, constants, index, carried)
+                both = zip(results, parts, strict=True)
+                results = parts if index == 0 else [a + b for a, b in both]
+        return *results, *values[len(results) :]
 
 
 def _attach(
@@ -74,22 +75,23 @@ def _attach(
     leaves: tuple[Array | None, ...],
     residuals: tuple[Array, ...],
     index: int,
-    value: Array,
-) -> Array:
-    """A value that no tape knows, now with the gradient of one leaf.
+    values: list[Array],
+) -> list[Array]:
+    """Values that no tape knows, now with the gradients of one leaf.
 
     One leaf at a time, so that a tape which does not watch a leaf never asks for its gradient.
     """
     wanted = tuple(i == index for i in range(len(leaves)))
 
     @tf.custom_gradient
-    def attached(_: Array) -> tuple[Array, Any]:
-        def pull(bar: Array) -> Array:
-            return rule.pullback(xp, leaves, residuals, bar, wanted, again=True)[index]
+    def attached(_: Array) -> tuple[list[Array], Any]:
+        def pull(*bars: Array) -> Array:
+            return rule.pullback(xp, leaves, residuals, bars, wanted, again=True)[index]
 
-        return tf.identity(value), pull
+        return [tf.identity(value) for value in values], pull
 
-    return attached(leaves[index])
+    found: list[Array] = attached(leaves[index])
+    return found
 
 
 backend = TensorFlowBackend("tensorflow", xp, tf.int64)

@@ -19,6 +19,7 @@ int32 = tf.int32
 int64 = tf.int64
 
 exp = tf.math.exp
+expm1 = tf.math.expm1
 log = tf.math.log
 log1p = tf.math.log1p
 abs = tf.math.abs  # noqa: A001 - the array API's name

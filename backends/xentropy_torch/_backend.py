@@ -12,35 +12,38 @@ from xentropy._typing import Array, Kind, Namespace
 
 
 class _Attached(torch.autograd.Function):
-    """A rule as an autograd function: its leaves in, its value and its residuals out."""
+    """A rule as an autograd function: its leaves in, its values and its residuals out."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(rule: Rule, *leaves: Array | None) -> tuple[Array, ...]:
-        value, residuals = rule.forward(xp, leaves)
-        return value, *residuals
+        values, residuals = rule.forward(xp, leaves)
+        return *values, *residuals
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Array, ...]) -> None:
         rule, *leaves = inputs
         ctx.rule = rule
         ctx.present = [leaf is not None for leaf in leaves]
+        floating = len(rule.outputs)
+        residuals = output[floating + len(rule.others) :]
+        ctx.forms = [(x.shape, x.dtype) for x in output[:floating]]
+        ctx.others = len(output) - floating
         # The residuals are constants of the pullback, which visits again for higher orders.
-        ctx.mark_non_differentiable(*output[1:])
+        ctx.mark_non_differentiable(*output[floating:])
         ctx.set_materialize_grads(False)
-        ctx.shape, ctx.dtype = output[0].shape, output[0].dtype
-        ctx.residuals = len(output) - 1
-        saved = (*(leaf for leaf in leaves if leaf is not None), *output[1:])
+        saved = (*(leaf for leaf in leaves if leaf is not None), *residuals)
         ctx.save_for_backward(*saved)
         ctx.save_for_forward(*saved)
 
     @staticmethod
     def backward(ctx: Any, *bars: Array | None) -> tuple[Array | None, ...]:
         wanted = ctx.needs_input_grad[1:]
-        if bars[0] is None:
+        bars = bars[: len(ctx.forms)]
+        if all(bar is None for bar in bars):
             return (None,) * (1 + len(wanted))
-        return None, *_pull(ctx, bars[0], wanted, again=torch.is_grad_enabled())
+        return None, *_pull(ctx, bars, wanted, again=torch.is_grad_enabled())
 
 
 class _AttachedBothWays(_Attached):
@@ -52,19 +55,22 @@ class _AttachedBothWays(_Attached):
         wanted = tuple(direction is not None for direction in directions)
         moving = tuple(direction for direction in directions if direction is not None)
 
-        def pull(bar: Array) -> tuple[Array, ...]:
-            found = _pull(ctx, bar, wanted, again=True)
+        def pull(*bars: Array) -> tuple[Array, ...]:
+            found = _pull(ctx, bars, wanted, again=True)
             return tuple(gradient for gradient in found if gradient is not None)
 
-        bar = moving[0].new_zeros(ctx.shape, dtype=ctx.dtype)
-        transposed = torch.func.vjp(pull, bar)[1]
-        return transposed(moving)[0], *(None,) * ctx.residuals
+        bars = (moving[0].new_zeros(shape, dtype=dtype) for shape, dtype in ctx.forms)
+        transposed = torch.func.vjp(pull, *bars)[1]
+        return *transposed(moving), *(None,) * ctx.others
 
 
-def _pull(ctx: Any, bar: Array, wanted: tuple[bool, ...], *, again: bool) -> Any:
+def _pull(
+    ctx: Any, bars: tuple[Array | None, ...], wanted: tuple[bool, ...], *, again: bool
+) -> tuple[Array | None, ...]:
     saved = list(ctx.saved_tensors)
     leaves = tuple(saved.pop(0) if present else None for present in ctx.present)
-    return ctx.rule.pullback(xp, leaves, tuple(saved), bar, wanted, again=again)
+    found = ctx.rule.pullback(xp, leaves, tuple(saved), bars, wanted, again=again)
+    return tuple(found)
 
 
 # PyTorch stores these dtypes but computes next to nothing with them.
@@ -111,19 +117,24 @@ class TorchBackend(Backend):
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
-    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
-        """The value, attached to autograd where anything requires a gradient."""
+    def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+        """The values, attached to autograd where anything requires a gradient."""
         if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
             attached = _Attached if torch.compiler.is_compiling() else _AttachedBothWays
-            return attached.apply(rule, *leaves)[0]
+            outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
+            return outputs[: len(rule.outputs) + len(rule.others)]
         return rule.forward(xp, leaves)[0]
 
     def value_and_grad(
-        self, rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
-    ) -> tuple[Array, tuple[Any, ...]]:
-        """The value and the gradients, both detached."""
+        self,
+        rule: Rule,
+        leaves: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        of: int = 0,
+    ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+        """The values, and the gradients of one, all detached."""
         with torch.no_grad():
-            return super().value_and_grad(rule, leaves, wanted)
+            return super().value_and_grad(rule, leaves, wanted, of)
 
 
 backend = TorchBackend("torch", xp, torch.int64)

@@ -1,0 +1,103 @@
+"""Losses that bend the surprisal q = -log p of a class: the sum of t_j f(q_j).
+
+Cross-entropy is the straight one, f(q) = q. As the derivative of q_i by a logit is p_j - [i = j],
+the gradient of any of them is that of a cross-entropy with the coefficients t_j f'(q_j): a link
+has nothing to say but f and f'. Both are exact where p is near 1, because 1 - p is -expm1(-q).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from xentropy._stats import Coefficients, every, pick, times
+from xentropy._typing import Array, Namespace
+
+
+class Link(Protocol):
+    """A function of the surprisal with its derivative; links are immutable and hashable."""
+
+    def value(self, xp: Namespace, surprisal: Array) -> Array:
+        """f(q)."""
+
+    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+        """f'(q), finite also where q is infinite."""
+
+
+@dataclass(frozen=True)
+class Focal:
+    """f(q) = (1 - p)^gamma q."""
+
+    gamma: float
+
+    def value(self, xp: Namespace, surprisal: Array) -> Array:
+        """The surprisal, the less the more probable the class is."""
+        return self._weight(xp, surprisal) * surprisal
+
+    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+        """(1 - p)^gamma (1 + gamma p q / (1 - p)), in which q / (1 - p) is 1 where q is 0."""
+        zero = xp.zeros_like(surprisal)
+        finite = xp.where(xp.isinf(surprisal), zero, surprisal)
+        still = finite == 0
+        nonzero = xp.where(still, xp.ones_like(finite), finite)
+        ratio = xp.where(still, xp.ones_like(finite), nonzero / -xp.expm1(-nonzero))
+        return self._weight(xp, surprisal) * (1 + self.gamma * xp.exp(-surprisal) * ratio)
+
+    def _weight(self, xp: Namespace, surprisal: Array) -> Array:
+        """(1 - p)^gamma; a whole power has derivatives at 0 where a broken one has none."""
+        power = int(self.gamma) if float(self.gamma).is_integer() else self.gamma
+        return (-xp.expm1(-surprisal)) ** power
+
+
+@dataclass(frozen=True)
+class Poly:
+    """f(q) = q + epsilon (1 - p)."""
+
+    epsilon: float
+
+    def value(self, xp: Namespace, surprisal: Array) -> Array:
+        """The surprisal and the first power of its expansion, weighted more."""
+        return surprisal - self.epsilon * xp.expm1(-surprisal)
+
+    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+        """1 + epsilon p."""
+        return 1 + self.epsilon * xp.exp(-surprisal)
+
+
+@dataclass(frozen=True)
+class Generalized:
+    """f(q) = (1 - p^power) / power."""
+
+    power: float
+
+    def value(self, xp: Namespace, surprisal: Array) -> Array:
+        """The Box-Cox transform of the probability, which is bounded."""
+        return -xp.expm1(-self.power * surprisal) / self.power
+
+    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+        """p^power."""
+        return xp.exp(-self.power * surprisal)
+
+
+def weigh_link(xp: Namespace, t: Coefficients, link: Link, surprisal: Array, axis: int) -> Array:
+    """The sum of t_j f(q_j) of every row; of a label alone f is computed only there."""
+    total = None
+    if t.on is not None:
+        total = times(xp, t.on, link.value(xp, pick(xp, surprisal, t.label, axis)))
+    if t.spread is None and t.dense is None:
+        return total
+    others = every(xp, t._replace(label=None, on=None), surprisal, axis)
+    dense = times(xp, others, link.value(xp, surprisal))
+    dense = xp.sum(dense, axis=axis, keepdims=True)
+    return dense if total is None else total + dense
+
+
+def bent(xp: Namespace, t: Coefficients, link: Link, surprisal: Array, axis: int) -> Coefficients:
+    """The coefficients t_j f'(q_j), whose cross-entropy has the gradient of the bent loss."""
+    on = dense = None
+    if t.on is not None:
+        on = times(xp, t.on, link.slope(xp, pick(xp, surprisal, t.label, axis)))
+    if t.spread is not None or t.dense is not None:
+        others = every(xp, t._replace(label=None, on=None), surprisal, axis)
+        dense = times(xp, others, link.slope(xp, surprisal))
+    return Coefficients(label=t.label, on=on, dense=dense)

@@ -1,0 +1,121 @@
+"""The rule of score: everything that one visit to rows of logits tells about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from xentropy import _stats, _targets
+from xentropy._rows import Leaves, Left, RowLoss, Visit
+from xentropy._stats import times
+from xentropy._typing import Array, Namespace
+
+
+class Bars(NamedTuple):
+    """The gradients by the floating outputs; None where nobody asks."""
+
+    loss: Array | None
+    log_prob: Array | None
+    lse: Array | None
+    entropy: Array | None
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """The scores of rows; ``loss`` is the rule of their loss, not reduced."""
+
+    loss: RowLoss
+
+    constant: ClassVar[tuple[str, ...]] = RowLoss.constant
+    outputs: ClassVar[tuple[str, ...]] = Bars._fields
+    others: ClassVar[tuple[str, ...]] = ("prediction", "correct")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The leaves as the public function calls them."""
+        return self.loss.names
+
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...]
+    ) -> tuple[tuple[Array, ...], Left]:
+        """Loss, log-probability, logsumexp, entropy, prediction and correctness of every row."""
+        axis = self.loss.axis
+        visit = self.loss.visit(xp, Leaves(*leaves))
+        kept, left = self._kept(xp, visit), visit.left
+        total = _stats.moment(xp, visit.seen, axis)
+        values = (
+            left.losses,
+            self._log_prob(xp, visit),
+            times(xp, kept, self.loss.lse(xp, left)),
+            times(xp, kept, _stats.entropy(xp, visit.seen, left.max, total)),
+            *self._judged(xp, visit),
+        )
+        return tuple(xp.squeeze(value, axis=axis) for value in values), left
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bars: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradients by the wanted leaves, given those by the floating outputs."""
+        given, want, bar = Leaves(*leaves), Leaves(*wanted), Bars(*bars)
+        visit = self.loss.visit(xp, given, Left(*residuals), again=again)
+        axis = self.loss.axis
+        wide = Bars(*(None if x is None else xp.expand_dims(x, axis=axis) for x in bar))
+        zero = xp.zeros_like(visit.left.losses)
+        of_loss = bar.loss if bar.loss is not None else xp.squeeze(zero, axis=axis)
+        by_scores, others = self.loss.pull(xp, given, want, visit, of_loss)
+        if want.targets and not self.loss.hard and wide.log_prob is not None:
+            more = self._by_targets(xp, visit) * wide.log_prob
+            more = xp.astype(more, given.targets.dtype)
+            others = others._replace(targets=others.targets + more)
+        if by_scores is None:
+            return others
+        for part in self._by_scores(xp, visit, wide):
+            by_scores = by_scores + part
+        return others._replace(logits=self.loss.chain(xp, given, by_scores))
+
+    def _kept(self, xp: Namespace, visit: Visit) -> Array:
+        """1 in the rows that are not ignored."""
+        return _targets.row_scale(xp, visit.targets._replace(scale=None))
+
+    def _log_prob(self, xp: Namespace, visit: Visit) -> Array:
+        """The sum of B_j log p_j, without weights and smoothing."""
+        t = _targets.belief(xp, visit.targets)
+        stats = _stats.tally(xp, visit.seen, visit.left.max, t, axis=self.loss.axis)
+        return -_stats.finish(xp, stats)
+
+    def _judged(self, xp: Namespace, visit: Visit) -> tuple[Array, Array]:
+        """The most probable class, and whether it is the target's; the first one of equals."""
+        axis, index_dtype = self.loss.axis, self.loss.index_dtype
+        best = xp.astype(xp.argmax(visit.scores, axis=axis, keepdims=True), index_dtype)
+        labels = visit.targets.labels
+        if labels is not None:
+            return best, labels.kept & labels.valid & (best == labels.index)
+        likely = xp.argmax(visit.targets.given, axis=axis, keepdims=True)
+        return best, best == xp.astype(likely, index_dtype)
+
+    def _by_scores(self, xp: Namespace, visit: Visit, bars: Bars) -> list[Array]:
+        """The gradients of log-probability, logsumexp and entropy by the scores."""
+        peak, axis, parts = visit.left.max, self.loss.axis, []
+        kept = self._kept(xp, visit)
+        if bars.log_prob is not None:
+            t = _targets.belief(xp, visit.targets)
+            parts.append(-bars.log_prob * _stats.pullback(xp, visit.seen, peak, t, axis=axis))
+        if bars.lse is not None:
+            p = _stats.probabilities(xp, visit.seen, peak)
+            parts.append(bars.lse * times(xp, kept, p))
+        if bars.entropy is not None:
+            total = _stats.moment(xp, visit.seen, axis)
+            slope = _stats.pullback_entropy(xp, visit.seen, peak, total)
+            parts.append(bars.entropy * times(xp, kept, slope))
+        return [part / self.loss.temperature for part in parts]
+
+    def _by_targets(self, xp: Namespace, visit: Visit) -> Array:
+        """The gradient of the log-probability by the targets: log p."""
+        return -_stats.surprisal(xp, visit.seen, visit.left.max)
