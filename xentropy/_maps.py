@@ -125,7 +125,7 @@ class Entropy(_OfSoftmax):
         given, left = MapLeaves(*leaves), Rest(*residuals)
         seen = self._visit(xp, given, left, again=again)[1]
         total = _stats.moment(xp, seen, self.axis)
-        gradient = _stats.pullback_entropy(xp, seen, left.max, total)
+        gradient = _stats.pullback_entropy(xp, seen, left.max, total, axis=self.axis)
         return self._pulled(xp, given, xp.expand_dims(bars[0], axis=self.axis) * gradient)
 
 

@@ -112,7 +112,7 @@ class RowScore:
             parts.append(bars.lse * times(xp, kept, p))
         if bars.entropy is not None:
             total = _stats.moment(xp, visit.seen, axis)
-            slope = _stats.pullback_entropy(xp, visit.seen, peak, total)
+            slope = _stats.pullback_entropy(xp, visit.seen, peak, total, axis=axis)
             parts.append(bars.entropy * times(xp, kept, slope))
         return [part / self.loss.temperature for part in parts]
 

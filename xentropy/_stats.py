@@ -49,7 +49,8 @@ class Shares(NamedTuple):
     """The exponentials of rows: exponents, their exp, the top entries, and two sums.
 
     ``others`` is the sum over every class but one top entry. ``rest`` has the same value, and in
-    a differentiable visit also the derivative that flows through that top entry.
+    a differentiable visit also the derivative that flows through that top entry; there ``top``
+    marks that one alone, and ``again`` is True.
     """
 
     below: Array
@@ -57,6 +58,18 @@ class Shares(NamedTuple):
     top: Array
     others: Array
     rest: Array
+    again: bool = False
+
+
+class Crest(NamedTuple):
+    """The top entry: others / own, its probability 1 / (1 + ratio), and that of all the others.
+
+    Made of products, so that derivatives do not cancel where the probability is near 1.
+    """
+
+    ratio: Array
+    p: Array
+    beyond: Array
 
 
 # Small array operations that the array API leaves to its users.
@@ -203,7 +216,7 @@ def _shares_again(
     own = xp.sum(xp.where(top, exp, zero), axis=axis, keepdims=True)
     others = xp.sum(xp.where(top, zero, exp), axis=axis, keepdims=True)
     others = xp.where(peak == -float("inf"), xp.zeros_like(others), others)
-    return Shares(below, exp, top, others, others + (own - 1))
+    return Shares(below, exp, top, others, others + (own - 1), again=True)
 
 
 def observe(
@@ -273,8 +286,9 @@ def merge(xp: Namespace, a: Stats, b: Stats, *, temperature: float = 1.0) -> Sta
 
 
 def moment(xp: Namespace, seen: Shares, axis: int) -> Array:
-    """The sum of exp(x_j - m) (m - x_j) of every row, one more running sum: of the entropy."""
-    return xp.sum(times(xp, seen.exp, -seen.below), axis=axis, keepdims=True)
+    """The sum of exp(x_j - m) (m - x_j) over the classes below the top: one more running sum."""
+    gaps = xp.where(seen.top, xp.zeros_like(seen.exp), times(xp, seen.exp, -seen.below))
+    return xp.sum(gaps, axis=axis, keepdims=True)
 
 
 # What the statistics tell.
@@ -303,28 +317,39 @@ def entropy(xp: Namespace, seen: Shares, peak: Array, total: Array) -> Array:
     return xp.log1p(rest) + total / (1 + rest)
 
 
+def _crest(xp: Namespace, seen: Shares, peak: Array) -> Crest:
+    """The top entry of every row, whose own exponential is exp(0); elsewhere of no meaning."""
+    ratio = settled(xp, peak, seen.others)
+    if seen.again:
+        ratio = ratio / xp.where(seen.top, seen.exp, xp.ones_like(seen.exp))
+    p = 1 / (1 + ratio)
+    return Crest(ratio, p, xp.where(ratio < 1, ratio * p, 1 - p))
+
+
 def probabilities(xp: Namespace, seen: Shares, peak: Array) -> Array:
     """The softmax of every row: exp(x_j - m) / (1 + r)."""
-    return seen.exp / (1 + settled(xp, peak, seen.rest))
+    p = seen.exp / (1 + settled(xp, peak, seen.rest))
+    return xp.where(seen.top, _crest(xp, seen, peak).p, p) if seen.again else p
 
 
 def residual(xp: Namespace, seen: Shares, peak: Array, t: Array, total: Array) -> Array:
     """w p_j - t_j, the gradient of a row's loss, in the form that does not cancel.
 
-    At the top entry p = 1 / (1 + r), and w p - t = ((w - t) - r t) / (1 + r): for a hard label
-    exactly -r / (1 + r), which survives where p has long been rounded to 1. The factor exp(0)
-    is 1 there, and carries the derivative of a differentiable visit.
+    At the top entry p = 1 / (1 + r), and w p - t = (w - t) p - t r / (1 + r): for a hard label
+    exactly -r / (1 + r), which survives where p has long been rounded to 1.
     """
-    rest = settled(xp, peak, seen.rest)
-    others = settled(xp, peak, seen.others)
-    usual = times(xp, total, seen.exp / (1 + rest)) - t
-    careful = ((total - t) * seen.exp - times(xp, t, others)) / (1 + rest)
+    crest = _crest(xp, seen, peak)
+    usual = times(xp, total, seen.exp / (1 + settled(xp, peak, seen.rest))) - t
+    careful = (total - t) * crest.p - times(xp, t, crest.beyond)
     return xp.where(seen.top & (total != 0), careful, usual)
 
 
 def surprisal(xp: Namespace, seen: Shares, peak: Array) -> Array:
     """logsumexp - x_j of every class, the derivative of a row's loss by its coefficient t_j."""
-    return xp.log1p(settled(xp, peak, seen.rest)) - seen.below
+    usual = xp.log1p(settled(xp, peak, seen.rest)) - seen.below
+    if not seen.again:
+        return usual
+    return xp.where(seen.top, xp.log1p(_crest(xp, seen, peak).ratio), usual)
 
 
 def pullback(
@@ -349,10 +374,16 @@ def pullback(
     return gradient if temperature == 1.0 else gradient / temperature
 
 
-def pullback_entropy(xp: Namespace, seen: Shares, peak: Array, total: Array) -> Array:
+def pullback_entropy(xp: Namespace, seen: Shares, peak: Array, total: Array, *, axis: int) -> Array:
     """The gradient of the entropy by (x_j - m) / T: p_j (-log p_j - entropy), without log1p(r)."""
     mean = total / (1 + settled(xp, peak, seen.rest))
-    return times(xp, probabilities(xp, seen, peak), -seen.below - mean)
+    p, gap = probabilities(xp, seen, peak), -seen.below - mean
+    if seen.again:
+        # The top's own gap is 0, but not its derivative.
+        crest, zero = _crest(xp, seen, peak), xp.zeros_like(p)
+        own = xp.sum(xp.where(seen.top, p * seen.below, zero), axis=axis, keepdims=True)
+        gap = xp.where(seen.top, -seen.below * crest.beyond - mean, gap + own)
+    return times(xp, p, gap)
 
 
 def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
@@ -380,20 +411,19 @@ def pullback_log_softmax(
     xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int
 ) -> Array:
     """The gradient by (x_j - m) / T of the log-probabilities: the residual with t = ``bar``."""
-    rest = settled(xp, peak, seen.rest)
-    others = settled(xp, peak, seen.others)
+    crest = _crest(xp, seen, peak)
     total = xp.sum(bar, axis=axis, keepdims=True)
-    careful = (others * bar - (total - bar) * seen.exp) / (1 + rest)
-    return xp.where(seen.top, careful, bar - total * (seen.exp / (1 + rest)))
+    usual = bar - total * (seen.exp / (1 + settled(xp, peak, seen.rest)))
+    return xp.where(seen.top, crest.beyond * bar - (total - bar) * crest.p, usual)
 
 
 def pullback_softmax(xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int) -> Array:
     """The gradient by (x_j - m) / T of the probabilities: p_j (bar_j - sum of bar p)."""
-    p = probabilities(xp, seen, peak)
-    others = settled(xp, peak, seen.others)
-    below = xp.sum(xp.where(seen.top, xp.zeros_like(p), bar * p), axis=axis, keepdims=True)
-    top = xp.sum(xp.where(seen.top, bar * p, xp.zeros_like(p)), axis=axis, keepdims=True)
-    share = others / (1 + settled(xp, peak, seen.rest))
-    # With ties, the other entries that attain the maximum count as well.
-    careful = bar * share - (below + (top - bar * p))
+    p, zero = probabilities(xp, seen, peak), xp.zeros_like(bar)
+    below = xp.sum(xp.where(seen.top, zero, bar * p), axis=axis, keepdims=True)
+    top = xp.sum(xp.where(seen.top, bar * p, zero), axis=axis, keepdims=True)
+    careful = bar * _crest(xp, seen, peak).beyond - below
+    if not seen.again:
+        # With ties, the other entries that attain the maximum count as well.
+        careful = careful - (top - bar * p)
     return p * xp.where(seen.top, careful, bar - (below + top))

@@ -56,7 +56,10 @@ class TensorFlowBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, with a gradient of their own attached for every floating leaf."""
-        still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
+        # In a graph, forward mode sees through a custom gradient to the operations inside.
+        still = leaves
+        if tf.executing_eagerly():
+            still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
         values, residuals = rule.forward(xp, still)
         constants = tuple(tf.stop_gradient(residual) for residual in residuals)
         floating = results = list(values[: len(rule.outputs)])
