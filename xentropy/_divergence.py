@@ -223,20 +223,22 @@ def log_ratio(
     """
     pivot = pick(xp, other.scores, own, axis)
     apart = _difference(xp, other.scores, side.scores, pivot, pick(xp, side.scores, own, axis))
-    apart = apart / temperature
+    both = xp.isfinite(apart)
+    apart = xp.where(both, apart, xp.zeros_like(apart)) / temperature
     # What lies below the top of the logits there is 0, and has a derivative.
-    height = (other.scores - pivot) / temperature + pick(xp, side.seen.below, own, axis)
-    total = _moved(xp, side, apart, height, axis)
+    height = _stats.below(xp, other.scores, pivot, temperature)
+    height = height + pick(xp, side.seen.below, own, axis)
+    total = _moved(xp, side, apart, both, height, axis)
     near = (total > -0.5) & (total < 1)
     total = xp.log1p(xp.where(near, total, xp.zeros_like(total)))
-    ratio = xp.where(near & xp.isfinite(apart), apart - total, side.surprisal - other.surprisal)
+    ratio = xp.where(near & both, apart - total, side.surprisal - other.surprisal)
     return xp.where((side.p == 0) & (other.p == 0), xp.zeros_like(ratio), ratio)
 
 
-def _moved(xp: Namespace, side: Side, apart: Array, height: Array, axis: int) -> Array:
+def _moved(xp: Namespace, side: Side, apart: Array, both: Array, height: Array, axis: int) -> Array:
     """The sum of p_j expm1(D_j); of large D_j by exp(``height``) = exp(x_j - m + D_j)."""
     zero = xp.zeros_like(apart)
-    small = (apart > -1) & (apart < 1)
+    small = both & (apart > -1) & (apart < 1)
     close = side.p * xp.expm1(xp.where(small, apart, zero))
     # Beyond this the sum is too large to matter, and an infinite derivative must not appear.
     height = xp.where(height < 80, height, zero + 80)

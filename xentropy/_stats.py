@@ -166,11 +166,15 @@ def every(xp: Namespace, t: Coefficients, like: Array, axis: int) -> Array:
 # Observing and merging.
 
 
-def _below(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
+def below(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
     """(x - m) / T, and 0 where x attains an infinite m (where the difference would be NaN)."""
-    endless = xp.isinf(peak) & (x == peak)
-    below = xp.where(endless, xp.zeros_like(x), x - peak)
-    return below if temperature == 1.0 else below / temperature
+    endless, zero = xp.isinf(peak) & (x == peak), xp.zeros_like(x)
+    difference = xp.where(endless, zero, x - peak)
+    if temperature == 1.0:
+        return difference
+    # TensorFlow differentiates by the divisor too: -inf times its change, which is 0.
+    infinite = xp.isinf(difference)
+    return xp.where(infinite, difference, xp.where(infinite, zero, difference) / temperature)
 
 
 def shares(
@@ -189,14 +193,14 @@ def shares(
     a framework can differentiate to any order with ``peak`` held constant: one top entry is
     singled out by its place, and its own exponential, exp(0), stays in the sums.
     """
-    below = _below(xp, x, peak, temperature)
-    exp = xp.exp(below)
+    depth = below(xp, x, peak, temperature)
+    exp = xp.exp(depth)
     if again:
-        return _shares_again(xp, x, peak, below, exp, axis)
+        return _shares_again(xp, x, peak, depth, exp, axis)
     top = x == peak
     if rest is None:
         rest = _rest(xp, peak, exp, top, axis)
-    return Shares(below, exp, top, rest, rest)
+    return Shares(depth, exp, top, rest, rest)
 
 
 def _rest(xp: Namespace, peak: Array, exp: Array, top: Array, axis: int) -> Array:
@@ -208,7 +212,7 @@ def _rest(xp: Namespace, peak: Array, exp: Array, top: Array, axis: int) -> Arra
 
 
 def _shares_again(
-    xp: Namespace, x: Array, peak: Array, below: Array, exp: Array, axis: int
+    xp: Namespace, x: Array, peak: Array, depth: Array, exp: Array, axis: int
 ) -> Shares:
     first = xp.argmax(x, axis=axis, keepdims=True)
     top = class_numbers(xp, x, axis, first.dtype) == first
@@ -216,7 +220,7 @@ def _shares_again(
     own = xp.sum(xp.where(top, exp, zero), axis=axis, keepdims=True)
     others = xp.sum(xp.where(top, zero, exp), axis=axis, keepdims=True)
     others = xp.where(peak == -float("inf"), xp.zeros_like(others), others)
-    return Shares(below, exp, top, others, others + (own - 1), again=True)
+    return Shares(depth, exp, top, others, others + (own - 1), again=True)
 
 
 def observe(
@@ -274,7 +278,7 @@ def identity(xp: Namespace, like: Array) -> Stats:
 def merge(xp: Namespace, a: Stats, b: Stats, *, temperature: float = 1.0) -> Stats:
     """The statistics of the union of two disjoint sets of classes of the same rows."""
     peak = xp.maximum(a.max, b.max)
-    down_a, down_b = (_below(xp, s.max, peak, temperature) for s in (a, b))
+    down_a, down_b = (below(xp, s.max, peak, temperature) for s in (a, b))
     sum_a, sum_b = (
         xp.where(s.max == -float("inf"), xp.zeros_like(s.rest), 1 + s.rest) * xp.exp(down)
         for s, down in ((a, down_a), (b, down_b))
