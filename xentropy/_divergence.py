@@ -137,9 +137,8 @@ class Divergence:
         else:
             factor = xp.ones_like(visit.t)
             factor = visit.t if self.targets_are == "log_probabilities" else factor
-            factor = factor if visit.scale is None else visit.scale * factor
             weigh = reduction_.weigher(xp, visit.how, rows, visit.ratio + 1, by_count)
-            gradient = weigh(factor)
+            gradient = weigh(visit.weighted(xp, factor))
         return self._shaped(xp, leaves, gradient, leaves.targets)
 
     def _shaped(self, xp: Namespace, leaves: Leaves, gradient: Array, like: Array) -> Array:
@@ -206,7 +205,7 @@ class Divergence:
         kept, ones = None, xp.ones_like(mass)
         if self.normalizer == "valid" and scale is not None:
             kept = xp.sum(xp.where(scale == 0, xp.zeros_like(ones), ones))
-        mass = mass if scale is None else scale * mass
+        mass = mass if scale is None else times(xp, scale, mass)
         number = leaves.normalizer
         number = None if number is None else xp.astype(number, self.dtype)
         return reduction_.reducer(xp, self.reduction, self.normalizer, mass, kept, number)

@@ -60,7 +60,9 @@ class Poly:
         return surprisal - self.epsilon * xp.expm1(-surprisal)
 
     def slope(self, xp: Namespace, surprisal: Array) -> Array:
-        """1 + epsilon p."""
+        """1 + epsilon p, or where that would cancel (1 + epsilon) - epsilon (1 - p)."""
+        if self.epsilon < 0:
+            return (1 + self.epsilon) + self.epsilon * xp.expm1(-surprisal)
         return 1 + self.epsilon * xp.exp(-surprisal)
 
 

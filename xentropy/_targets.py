@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from xentropy._stats import Coefficients, along, class_numbers, shape_of
+from xentropy._stats import Coefficients, along, class_numbers, shape_of, times
 from xentropy._typing import Array, DType, Namespace
 
 Weigh: TypeAlias = Callable[[Array], Array]
@@ -132,12 +132,13 @@ def _soft(xp: Namespace, targets: Targets, scale: Array) -> Coefficients:
     dense = targets.given
     if targets.smoothing == 0 and targets.weights is None and targets.scale is None:
         return Coefficients(dense=dense)
-    dense = scale * (1 - targets.smoothing) * dense
+    # A row of weight 0 adds nothing, whatever its targets are.
+    dense = times(xp, scale * (1 - targets.smoothing), dense)
     dense = dense if targets.weights is None else dense * targets.weights
     if targets.smoothing == 0:
         return Coefficients(dense=dense)
     total = xp.sum(targets.given, axis=targets.axis, keepdims=True)
-    spread = scale * _share(xp, targets) * total
+    spread = times(xp, scale * _share(xp, targets), total)
     return Coefficients(dense=dense, spread=spread, weights=_factors(xp, targets))
 
 

@@ -19,7 +19,9 @@ class _Attached(torch.autograd.Function):
     @staticmethod
     def forward(rule: Rule, *leaves: Array | None) -> tuple[Array, ...]:
         values, residuals = rule.forward(xp, leaves)
-        return *values, *residuals
+        # A residual that is a value would take the value's gradient with its own.
+        apart = (x.detach() if any(x is value for value in values) else x for x in residuals)
+        return *values, *apart
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Array, ...]) -> None:
