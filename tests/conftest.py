@@ -52,6 +52,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             indirect=["framework"],
             ids=["-".join(pair) for pair in pairs],
         )
+    elif "way" in metafunc.fixturenames:
+        from derivatives import TRANSFORMS
+
+        pairs = [(name, way) for name in names for way in TRANSFORMS.get(name, ())]
+        metafunc.parametrize(("framework", "way"), pairs, indirect=["framework"])
     elif "framework" in metafunc.fixturenames:
         metafunc.parametrize("framework", names, indirect=True)
 

@@ -105,22 +105,24 @@ class RowLoss:
         """The gradients by the wanted leaves, given the gradient by the reduced loss."""
         given, want = Leaves(*leaves), Leaves(*wanted)
         visit = self.visit(xp, given, Left(*residuals), again=again)
-        by_scores, others = self.pull(xp, given, want, visit, bars[0])
-        if by_scores is None:
+        by_first, others = self.pull(xp, given, want, visit, bars[0])
+        if by_first is None:
             return others
-        return others._replace(logits=self.chain(xp, given, by_scores))
+        return others._replace(logits=self.shaped(xp, given, by_first))
 
     def pull(
         self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, bar: Array
     ) -> tuple[Array | None, Leaves]:
-        """The gradients by the scores and by the other leaves, given that by the loss."""
+        """The gradients by the first leaf, not in its dtype yet, and by the others."""
         if self.reduction == "none":
             bar = xp.expand_dims(bar, axis=self.axis)
         rows = reduction_.spread(xp, visit.how, bar)
-        by_scores = rows * self._by_scores(xp, visit) if want.logits else None
+        by_first = None
+        if want.logits:
+            by_first = rows * self.chain(xp, leaves, self._by_scores(xp, visit))
         if not any(want[1:]):
-            return by_scores, Leaves(None, None)
-        return by_scores, self._by_others(xp, leaves, want, visit, rows, bar)
+            return by_first, Leaves(None, None)
+        return by_first, self._by_others(xp, leaves, want, visit, rows, bar)
 
     # The visit.
 
@@ -267,13 +269,21 @@ class RowLoss:
         return times(xp, 2 * self.z_loss * _targets.row_scale(xp, visit.targets), lse)
 
     def chain(self, xp: Namespace, leaves: Leaves, gradient: Array) -> Array:
-        """From the gradient by the scores to the one by what the first leaf holds."""
+        """From the gradient by the scores to the one by what the first leaf holds.
+
+        A row without a gradient has none, whatever it holds: this comes before the factor that
+        the pullback is linear in.
+        """
         if self.source == "probabilities":
-            gradient = times(xp, gradient, 1 / xp.astype(leaves.logits, self.dtype))
+            return times(xp, gradient, 1 / xp.astype(leaves.logits, self.dtype))
         if self.softcap is not None:
             # 1 - tanh^2 in a form that keeps its precision for large logits.
             slope = 1 / xp.cosh(xp.astype(leaves.logits, self.dtype) / self.softcap)
-            gradient = times(xp, gradient, slope * slope)
+            return times(xp, gradient, slope * slope)
+        return gradient
+
+    def shaped(self, xp: Namespace, leaves: Leaves, gradient: Array) -> Array:
+        """The gradient in the dtype of the first leaf; masked classes are constants."""
         gradient = _stats.cut(xp, gradient, self._mask(xp, leaves))
         return xp.astype(gradient, leaves.logits.dtype)
 

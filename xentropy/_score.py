@@ -69,16 +69,16 @@ class RowScore:
         wide = Bars(*(None if x is None else xp.expand_dims(x, axis=axis) for x in bar))
         zero = xp.zeros_like(visit.left.losses)
         of_loss = bar.loss if bar.loss is not None else xp.squeeze(zero, axis=axis)
-        by_scores, others = self.loss.pull(xp, given, want, visit, of_loss)
+        by_first, others = self.loss.pull(xp, given, want, visit, of_loss)
         if want.targets and not self.loss.hard and wide.log_prob is not None:
             more = self._by_targets(xp, visit) * wide.log_prob
             more = xp.astype(more, given.targets.dtype)
             others = others._replace(targets=others.targets + more)
-        if by_scores is None:
+        if by_first is None:
             return others
-        for part in self._by_scores(xp, visit, wide):
-            by_scores = by_scores + part
-        return others._replace(logits=self.loss.chain(xp, given, by_scores))
+        for part_bar, part in self._by_scores(xp, visit, wide):
+            by_first = by_first + part_bar * self.loss.chain(xp, given, part)
+        return others._replace(logits=self.loss.shaped(xp, given, by_first))
 
     def _kept(self, xp: Namespace, visit: Visit) -> Array:
         """1 in the rows that are not ignored."""
@@ -100,21 +100,21 @@ class RowScore:
         likely = xp.argmax(visit.targets.given, axis=axis, keepdims=True)
         return best, best == xp.astype(likely, index_dtype)
 
-    def _by_scores(self, xp: Namespace, visit: Visit, bars: Bars) -> list[Array]:
-        """The gradients of log-probability, logsumexp and entropy by the scores."""
-        peak, axis, parts = visit.left.max, self.loss.axis, []
-        kept = self._kept(xp, visit)
+    def _by_scores(self, xp: Namespace, visit: Visit, bars: Bars) -> list[tuple[Array, Array]]:
+        """The gradients of log-probability, logsumexp and entropy by the scores, and their bars."""
+        peak, axis, temperature = visit.left.max, self.loss.axis, self.loss.temperature
+        kept, parts = self._kept(xp, visit), []
         if bars.log_prob is not None:
             t = _targets.belief(xp, visit.targets)
-            parts.append(-bars.log_prob * _stats.pullback(xp, visit.seen, peak, t, axis=axis))
+            parts.append((-bars.log_prob, _stats.pullback(xp, visit.seen, peak, t, axis=axis)))
         if bars.lse is not None:
             p = _stats.probabilities(xp, visit.seen, peak)
-            parts.append(bars.lse * times(xp, kept, p))
+            parts.append((bars.lse, times(xp, kept, p)))
         if bars.entropy is not None:
             total = _stats.moment(xp, visit.seen, axis)
             slope = _stats.pullback_entropy(xp, visit.seen, peak, total, axis=axis)
-            parts.append(bars.entropy * times(xp, kept, slope))
-        return [part / self.loss.temperature for part in parts]
+            parts.append((bars.entropy, times(xp, kept, slope)))
+        return [(bar, part / temperature) for bar, part in parts]
 
     def _by_targets(self, xp: Namespace, visit: Visit) -> Array:
         """The gradient of the log-probability by the targets: log p."""

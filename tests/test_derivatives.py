@@ -1,0 +1,51 @@
+"""Every function, differentiated in every way that its framework knows."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from derivatives import LIMITS, SAMPLES, Exact, Found, exact
+from harness import Framework
+
+
+def transform(framework: str, way: str) -> Any:
+    """The function that differentiates in this way."""
+    module = importlib.import_module(f"transforms_{framework}")
+    return module, getattr(module, re.sub(r"\W+", "_", way).lower())
+
+
+def close(found: Any, wanted: Any, digits: int) -> None:
+    for ours, true in zip(found, wanted, strict=True):
+        scale = max(1.0, float(np.abs(true).max()))
+        np.testing.assert_allclose(
+            ours, true, rtol=10.0**-digits, atol=scale * 10.0 ** -(digits + 1)
+        )
+
+
+def compare(found: Found, known: Exact) -> None:
+    """Whatever a transform found is what the definition's differences are."""
+    if found.value is not None:
+        total = (known.weights * known.value).sum()
+        np.testing.assert_allclose(found.value, total, rtol=10.0**-found.digits)
+    if found.gradient is not None:
+        close(found.gradient, known.gradient, found.digits)
+    if found.slope is not None:
+        np.testing.assert_allclose(found.slope, known.slope, rtol=10.0**-found.digits)
+    if found.product is not None:
+        close(found.product, known.product, found.digits)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_derivatives(framework: Framework, way: str, name: str) -> None:
+    module, differentiate = transform(framework.name, way)
+    problem = module.Problem(name)
+    if (way, name) in LIMITS:
+        with pytest.raises(LIMITS[way, name]):
+            differentiate(problem)
+        return
+    found = differentiate(problem)
+    compare(found, found.known or exact(name))
