@@ -101,3 +101,38 @@ def test_digits_skips_a_framework_that_is_not_installed(monkeypatch, capsys, tmp
         f"{name}: not installed, skipped" for name in ALL
     ]
     assert not list(tmp_path.iterdir())
+
+
+CONFIDENT = DIGITS.with_name("confident.py")
+CONFIDENT_RUNS = ("PyTorch float32", "xentropy float32", "PyTorch float64")
+
+
+def read_confident(printed):
+    """The printed table as an array: step, run, (loss, share without a pull, test accuracy)."""
+    rows = [line.replace("%", "").split() for line in printed.splitlines()]
+    numbers = [row[1:] for row in rows if row and row[0].isdigit()]
+    return np.array(numbers, float).reshape(len(numbers), len(CONFIDENT_RUNS), 3)
+
+
+@pytest.mark.needs("torch")
+def test_confident_predictions_keep_their_gradients(monkeypatch, capsys, tmp_path):
+    monkeypatch.syspath_prepend(str(CONFIDENT.parent))
+    import confident
+
+    # A shorter memory of Adam lets the loss fall faster: seconds instead of minutes.
+    monkeypatch.setattr(confident, "BETAS", (0.9, 0.9))
+    plot = tmp_path / "confident.png"
+    small = ["--steps", "340", "--modulus", "13", "--rate", "0.01", "--out", str(plot)]
+    assert confident.main(small) == 0
+    printed = capsys.readouterr().out
+    assert re.split(r"\s{2,}", printed.splitlines()[0].strip()) == list(CONFIDENT_RUNS)
+    table = read_confident(printed)
+    torch32, xentropy32, torch64 = table[:, :, 0].T
+    unpulled = table[:, :, 1].T
+    np.testing.assert_allclose(table[0, :, 0], np.log(13), rtol=0.05)  # it knows nothing yet
+    assert unpulled[0].max() > 10
+    assert (unpulled[1:] == 0).all()
+    assert (np.diff(xentropy32) < 0).all()
+    np.testing.assert_allclose(xentropy32, torch64, rtol=0.2)
+    assert 0 < xentropy32[-1] < torch32[-1] / 10
+    assert is_png(plot)
