@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from derivatives import LIMITS, SAMPLES, Exact, Found, exact
 from harness import Framework
+
+import xentropy as xe
 
 
 def transform(framework: str, way: str) -> Any:
@@ -49,3 +54,16 @@ def test_derivatives(framework: Framework, way: str, name: str) -> None:
         return
     found = differentiate(problem)
     compare(found, found.known or exact(name))
+
+
+def test_every_function_is_among_the_samples() -> None:
+    tried = {sample.function for sample in SAMPLES.values()}
+    assert tried == set(xe.__all__) - {"Score", "value_and_grad"}
+
+
+def test_the_table_of_the_docs_is_this_declaration() -> None:
+    tool = Path(__file__).parents[1] / "tools" / "derivative_table.py"
+    done = subprocess.run(
+        [sys.executable, str(tool), "--check"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,74 @@
+"""The table of docs/derivatives.md: every function in every way to differentiate it.
+
+    python tools/derivative_table.py            write the table
+    python tools/derivative_table.py --check    fail if the file holds another one
+
+It imports no framework: the rows and columns are those that tests/test_derivatives.py tries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from derivatives import LIMITS, SAMPLES, TRANSFORMS  # noqa: E402 - a folder without a package
+
+PAGE = ROOT / "docs" / "derivatives.md"
+START, END = "<!-- table: tools/derivative_table.py -->\n", "<!-- end of table -->"
+TITLES = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
+
+
+def by(name: str) -> str:
+    """The arguments of a sample that are differentiated by."""
+    return ", ".join(f"`{leaf}`" for leaf in SAMPLES[name].leaves)
+
+
+def line(entries: list[str]) -> str:
+    return f"| {' | '.join(entries)} |"
+
+
+def mark(way: str, name: str) -> str:
+    limit = LIMITS.get((way, name))
+    return "✓" if limit is None else limit.__name__
+
+
+def titled(name: str) -> str:
+    """A sample's name with the function as code."""
+    function = SAMPLES[name].function
+    return f"`{function}`{name.removeprefix(function)}"
+
+
+def section(backend: str) -> str:
+    """The table of one backend: a row for each function, a column for each way."""
+    ways = TRANSFORMS[backend]
+    rows = [[titled(name), *(mark(way, name) for way in ways)] for name in SAMPLES]
+    head = [line(["", *ways]), line(["---", *[":-:"] * len(ways)])]
+    return "\n".join([f"## {TITLES[backend]}", "", *head, *map(line, rows)])
+
+
+def table() -> str:
+    """Everything between the marks."""
+    arguments = [line(["function", "differentiated by"]), line(["---", "---"])]
+    arguments += [line([titled(name), by(name)]) for name in SAMPLES]
+    return "\n\n".join(["\n".join(arguments), *map(section, TRANSFORMS)]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="fail if the file is out of date")
+    given = parser.parse_args()
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    wanted = f"{before}{START}{table()}{END}{after}"
+    if given.check and wanted != text:
+        raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
+    PAGE.write_text(wanted, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
