@@ -260,11 +260,20 @@ SAMPLES: Mapping[str, Sample] = {
         cross_entropy,
         options={"label_smoothing": 0.1},
     ),
+    "cross_entropy, ties": Sample(
+        "cross_entropy",
+        {"logits": np.array([[1.0, 1.0, 0.25], [0.5, -1.0, 0.5]]), "sample_weights": BY_ROW},
+        cross_entropy,
+        HARD,
+    ),
     "nll_loss": Sample("nll_loss", {"log_probs": Y - 2, "targets": P, **WEIGHTS}, nll_loss),
     "binary_cross_entropy": Sample(
         "binary_cross_entropy",
         {"logits": X, "targets": P, "pos_weight": BY_CLASS, "sample_weights": np.abs(Y) + 0.1},
         pair_loss(lambda p: -log(p)),
+    ),
+    "binary_cross_entropy, logits of 0": Sample(
+        "binary_cross_entropy", {"logits": 0 * X, "targets": P}, pair_loss(lambda p: -log(p))
     ),
     "kl_divergence, probabilities": Sample(
         "kl_divergence", {"logits": X, "targets": P, "sample_weights": BY_ROW}, kl_divergence

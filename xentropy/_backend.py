@@ -32,9 +32,12 @@ class Rule(Protocol):
         """The names of the values that are not floating and have no gradient."""
 
     def forward(
-        self, xp: Namespace, leaves: tuple[Array | None, ...]
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """The values, and the residuals for the pullback."""
+        """The values, and the residuals for the pullback.
+
+        ``again`` asks for operations that the framework can differentiate itself, to any order.
+        """
 
     def pullback(
         self,
@@ -49,7 +52,7 @@ class Rule(Protocol):
         """The gradients by the wanted leaves, linear in ``bars``; residuals are constants.
 
         ``bars`` are the gradients by the floating values, of several None where a value has
-        none. ``again`` asks for operations that the framework can differentiate to any order.
+        none. ``again`` asks for the same of them.
         """
 
 

@@ -81,10 +81,10 @@ class Divergence:
     others: ClassVar[tuple[str, ...]] = ()
 
     def forward(
-        self, xp: Namespace, leaves: tuple[Array | None, ...]
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array], tuple[Array, ...]]:
         """The reduced divergence, and the statistics of the rows for the pullback."""
-        visit = self._visit(xp, Leaves(*leaves))
+        visit = self._visit(xp, Leaves(*leaves), again=again)
         value = reduction_.reduce(xp, visit.weighted(xp, visit.divergence), visit.how)
         if self.reduction == "none":
             value = xp.squeeze(value, axis=self.axis)
@@ -194,7 +194,7 @@ class Divergence:
         again: bool,
     ) -> Side:
         x = masked(xp, xp.astype(x, self.dtype), mask)
-        peak, rest = left or (xp.max(x, axis=self.axis, keepdims=True), None)
+        peak, rest = left or (_stats.peak_of(xp, x, self.axis, again=again), None)
         seen = _stats.shares(
             xp, x, peak, axis=self.axis, temperature=self.temperature, rest=rest, again=again
         )

@@ -40,13 +40,13 @@ class Focal:
         finite = xp.where(xp.isinf(surprisal), zero, surprisal)
         still = finite == 0
         nonzero = xp.where(still, xp.ones_like(finite), finite)
-        ratio = xp.where(still, xp.ones_like(finite), nonzero / -xp.expm1(-nonzero))
+        ratio = xp.where(still, xp.ones_like(finite), nonzero / opposite(xp, nonzero))
         return self._weight(xp, surprisal) * (1 + self.gamma * xp.exp(-surprisal) * ratio)
 
     def _weight(self, xp: Namespace, surprisal: Array) -> Array:
         """(1 - p)^gamma; a whole power has derivatives at 0 where a broken one has none."""
         power = int(self.gamma) if float(self.gamma).is_integer() else self.gamma
-        return (-xp.expm1(-surprisal)) ** power
+        return opposite(xp, surprisal) ** power
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Poly:
 
     def value(self, xp: Namespace, surprisal: Array) -> Array:
         """The surprisal and the first power of its expansion, weighted more."""
-        return surprisal - self.epsilon * xp.expm1(-surprisal)
+        return surprisal + self.epsilon * opposite(xp, surprisal)
 
     def slope(self, xp: Namespace, surprisal: Array) -> Array:
         """1 + epsilon p, or where that would cancel (1 + epsilon) - epsilon (1 - p)."""
         if self.epsilon < 0:
-            return (1 + self.epsilon) + self.epsilon * xp.expm1(-surprisal)
+            return (1 + self.epsilon) - self.epsilon * opposite(xp, surprisal)
         return 1 + self.epsilon * xp.exp(-surprisal)
 
 
@@ -74,11 +74,18 @@ class Generalized:
 
     def value(self, xp: Namespace, surprisal: Array) -> Array:
         """The Box-Cox transform of the probability, which is bounded."""
-        return -xp.expm1(-self.power * surprisal) / self.power
+        return opposite(xp, self.power * surprisal) / self.power
 
     def slope(self, xp: Namespace, surprisal: Array) -> Array:
         """p^power."""
         return xp.exp(-self.power * surprisal)
+
+
+def opposite(xp: Namespace, surprisal: Array) -> Array:
+    """1 - p, and its derivative p: where p is small that of expm1, taken from its value, is not."""
+    likely = surprisal < 0.7
+    near = xp.expm1(xp.where(likely, -surprisal, xp.zeros_like(surprisal)))
+    return xp.where(likely, -near, 1 - xp.exp(-surprisal))
 
 
 def weigh_link(xp: Namespace, t: Coefficients, link: Link, surprisal: Array, axis: int) -> Array:

@@ -41,7 +41,7 @@ class _OfSoftmax:
         """The statistics of the rows and their exponentials; masked classes are at -inf."""
         x = xp.astype(leaves.x, self.dtype)
         x = masked(xp, x, along(xp, leaves.where, x.ndim, self.axis))
-        peak = xp.max(x, axis=self.axis, keepdims=True) if left is None else left.max
+        peak = _stats.peak_of(xp, x, self.axis, again=again) if left is None else left.max
         seen = _stats.shares(
             xp,
             x,
@@ -69,10 +69,12 @@ class Softmax(_OfSoftmax):
     names: ClassVar[tuple[str, ...]] = MapLeaves._fields
     outputs: ClassVar[tuple[str, ...]] = ("value",)
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Rest]:
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array], Rest]:
         """The probabilities, or their logarithms, in the dtype of x."""
         given = MapLeaves(*leaves)
-        left, seen = self._visit(xp, given)
+        left, seen = self._visit(xp, given, again=again)
         if self.log:
             value = -_stats.surprisal(xp, seen, left.max)
         else:
@@ -105,9 +107,11 @@ class Entropy(_OfSoftmax):
     names: ClassVar[tuple[str, ...]] = ("logits", "where")
     outputs: ClassVar[tuple[str, ...]] = ("entropy",)
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Rest]:
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array], Rest]:
         """The entropies in the compute dtype."""
-        left, seen = self._visit(xp, MapLeaves(*leaves))
+        left, seen = self._visit(xp, MapLeaves(*leaves), again=again)
         value = _stats.entropy(xp, seen, left.max, _stats.moment(xp, seen, self.axis))
         return (xp.squeeze(value, axis=self.axis),), left
 
@@ -159,15 +163,15 @@ class LogSumExp:
     others: ClassVar[tuple[str, ...]] = ()
 
     def forward(
-        self, xp: Namespace, leaves: tuple[Array | None, ...]
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array], SumRest]:
         """The logsumexp in the compute dtype."""
         given = SumLeaves(*leaves)
         x, b = self._entries(xp, given)
         base = self._base(xp, x, b)
         scores = self._scores(xp, x, b, base)
-        peak = xp.max(scores, axis=self._axis, keepdims=True)
-        seen = _stats.shares(xp, scores, peak, axis=self._axis)
+        peak = _stats.peak_of(xp, scores, self._axis, again=again)
+        seen = _stats.shares(xp, scores, peak, axis=self._axis, again=again)
         value = base + (peak + xp.log1p(seen.rest))
         return (self._shaped(xp, value, given.x),), SumRest(peak, seen.rest, base)
 
@@ -284,7 +288,7 @@ class Sigmoid:
     others: ClassVar[tuple[str, ...]] = ()
 
     def forward(
-        self, xp: Namespace, leaves: tuple[Array | None, ...]
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array], tuple[()]]:
         """The value in the dtype of x."""
         (given,) = ElementLeaves(*leaves)

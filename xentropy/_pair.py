@@ -66,7 +66,9 @@ class PairLoss:
     outputs: ClassVar[tuple[str, ...]] = ("loss",)
     others: ClassVar[tuple[str, ...]] = ()
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Left]:
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array], Left]:
         """The reduced loss, and the mass and the loss of the elements for the pullback."""
         given = Leaves(*leaves)
         left = self._visit(xp, given, self._pair(xp, given))

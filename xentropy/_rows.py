@@ -84,9 +84,11 @@ class RowLoss:
         first = "log_probs" if self.source == "log_probabilities" else "logits"
         return (first, *Leaves._fields[1:])
 
-    def forward(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[tuple[Array], Left]:
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array], Left]:
         """The reduced loss, and what the pullback needs."""
-        visit = self.visit(xp, Leaves(*leaves))
+        visit = self.visit(xp, Leaves(*leaves), again=again)
         value = reduction_.reduce(xp, visit.left.losses, visit.how)
         if self.reduction == "none":
             value = xp.squeeze(value, axis=self.axis)
@@ -188,7 +190,7 @@ class RowLoss:
         """The maxima and the exponentials of logits; probabilities as given need neither."""
         if self.source != "logits":
             return None, None
-        peak = xp.max(scores, axis=self.axis, keepdims=True) if left is None else left.max
+        peak = _stats.peak_of(xp, scores, self.axis, again=again) if left is None else left.max
         rest = None if left is None else left.rest
         seen = _stats.shares(
             xp,

@@ -36,11 +36,11 @@ class RowScore:
         return self.loss.names
 
     def forward(
-        self, xp: Namespace, leaves: tuple[Array | None, ...]
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array, ...], Left]:
         """Loss, log-probability, logsumexp, entropy, prediction and correctness of every row."""
         axis = self.loss.axis
-        visit = self.loss.visit(xp, Leaves(*leaves))
+        visit = self.loss.visit(xp, Leaves(*leaves), again=again)
         kept, left = self._kept(xp, visit), visit.left
         total = _stats.moment(xp, visit.seen, axis)
         values = (

@@ -223,6 +223,16 @@ def _shares_again(
     return Shares(depth, exp, top, others, others + (own - 1), again=True)
 
 
+def peak_of(xp: Namespace, x: Array, axis: int, *, again: bool = False) -> Array:
+    """The largest logit of every row; again, the first of them as an entry of the row.
+
+    Then the statistics are, near by as well, those of a fixed class, and so have its derivatives.
+    """
+    if not again:
+        return xp.max(x, axis=axis, keepdims=True)
+    return pick(xp, x, xp.argmax(x, axis=axis, keepdims=True), axis)
+
+
 def observe(
     xp: Namespace,
     x: Array,
@@ -237,7 +247,7 @@ def observe(
     With ``peak`` (the maxima, held constant) the statistics can be differentiated by a framework.
     """
     again = peak is not None
-    top = peak if again else xp.max(x, axis=axis, keepdims=True)
+    top = peak if again else peak_of(xp, x, axis)
     seen = shares(xp, x, top, axis=axis, temperature=temperature, again=again)
     return tally(xp, seen, top, t, axis=axis)
 
@@ -256,11 +266,20 @@ def observe_normalized(xp: Namespace, log_p: Array, t: Coefficients, *, axis: in
 
 def observe_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Stats:
     """Statistics of the two classes with logits (x, 0), elementwise, weighted (on, off)."""
-    top = xp.where(x > 0, x, xp.zeros_like(x))
-    top = xp.where(xp.isnan(x), x, top)
-    gap = times(xp, on, xp.where(x < 0, -x, xp.zeros_like(x)))
-    gap = gap + times(xp, off, xp.where(x > 0, x, xp.zeros_like(x)))
-    return Stats(top, xp.exp(-xp.abs(x)), gap, on + off)
+    up, down = _sides(xp, x)
+    top = xp.where(xp.isnan(x), x, up)
+    gap = times(xp, on, down) + times(xp, off, up)
+    return Stats(top, xp.exp(-(up + down)), gap, on + off)
+
+
+def _sides(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """How far x is above 0, and below; at 0 with the slopes of the side above.
+
+    The sum of both is |x|, whose slope at 0 a framework takes to be 0: a derivative through that
+    would miss half of what the other side has.
+    """
+    above, zero = x >= 0, xp.zeros_like(x)
+    return xp.where(above, x, zero), xp.where(above, zero, -x)
 
 
 def observe_pair_normalized(xp: Namespace, yes: Array, no: Array, on: Array, off: Array) -> Stats:
@@ -392,7 +411,8 @@ def pullback_entropy(xp: Namespace, seen: Shares, peak: Array, total: Array, *, 
 
 def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
     """The gradient by x of the loss of the two classes with logits (x, 0)."""
-    rest = xp.exp(-xp.abs(x))
+    up, down = _sides(xp, x)
+    rest = xp.exp(-(up + down))
     silent = (on == 0) & (off == 0)
     rest = xp.where(silent & xp.isnan(rest), xp.zeros_like(rest), rest)
     return xp.where(x >= 0, off - on * rest, off * rest - on) / (1 + rest)
@@ -400,14 +420,15 @@ def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
 
 def surprisal_pair(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """-log of the probability of the two classes with logits (x, 0)."""
-    tail = xp.log1p(xp.exp(-xp.abs(x)))
-    zero = xp.zeros_like(x)
-    return tail + xp.where(x < 0, -x, zero), tail + xp.where(x > 0, x, zero)
+    up, down = _sides(xp, x)
+    tail = xp.log1p(xp.exp(-(up + down)))
+    return tail + down, tail + up
 
 
 def probability_pair(xp: Namespace, x: Array) -> Array:
     """The probability of the first of the two classes with logits (x, 0): the sigmoid."""
-    rest = xp.exp(-xp.abs(x))
+    up, down = _sides(xp, x)
+    rest = xp.exp(-(up + down))
     return xp.where(x >= 0, xp.ones_like(rest), rest) / (1 + rest)
 
 
@@ -418,7 +439,12 @@ def pullback_log_softmax(
     crest = _crest(xp, seen, peak)
     total = xp.sum(bar, axis=axis, keepdims=True)
     usual = bar - total * (seen.exp / (1 + settled(xp, peak, seen.rest)))
-    return xp.where(seen.top, crest.beyond * bar - (total - bar) * crest.p, usual)
+    if seen.again:
+        others = xp.where(seen.top, xp.zeros_like(bar), bar)
+        elsewhere = xp.sum(others, axis=axis, keepdims=True)
+    else:
+        elsewhere = total - bar
+    return xp.where(seen.top, crest.beyond * bar - elsewhere * crest.p, usual)
 
 
 def pullback_softmax(xp: Namespace, seen: Shares, peak: Array, bar: Array, *, axis: int) -> Array:

@@ -75,6 +75,12 @@ def _pull(
     return tuple(found)
 
 
+def _pushing() -> bool:
+    """Whether forward mode is on: its tensors need not require a gradient."""
+    level: int = torch.autograd.forward_ad._current_level
+    return level >= 0
+
+
 # PyTorch stores these dtypes but computes next to nothing with them.
 _SHELLS = frozenset({torch.uint16, torch.uint32, torch.uint64})
 
@@ -121,11 +127,15 @@ class TorchBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
-        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
-            attached = _Attached if torch.compiler.is_compiling() else _AttachedBothWays
+        compiling = torch.compiler.is_compiling()
+        moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
+        if moving or (_pushing() and not compiling):
+            attached = _Attached if compiling else _AttachedBothWays
             outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
             return outputs[: len(rule.outputs) + len(rule.others)]
-        return rule.forward(xp, leaves)[0]
+        # What torch.compile traces of torch.func's transforms differentiates these operations.
+        again = compiling and torch._C._are_functorch_transforms_active()
+        return rule.forward(xp, leaves, again=again)[0]
 
     def value_and_grad(
         self,
