@@ -76,7 +76,7 @@ def _pull(
 
 
 def _pushing() -> bool:
-    """Whether forward mode is on: its tensors need not require a gradient."""
+    """Whether forward mode is on."""
     level: int = torch.autograd.forward_ad._current_level
     return level >= 0
 
@@ -128,13 +128,13 @@ class TorchBackend(Backend):
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
         compiling = torch.compiler.is_compiling()
-        moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
-        if moving or (_pushing() and not compiling):
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
             attached = _Attached if compiling else _AttachedBothWays
             outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
             return outputs[: len(rule.outputs) + len(rule.others)]
-        # What torch.compile traces of torch.func's transforms differentiates these operations.
-        again = compiling and torch._C._are_functorch_transforms_active()
+        # Forward mode alone, and what torch.compile traces of torch.func's transforms, does not
+        # tell itself by a leaf that requires a gradient: it differentiates these operations.
+        again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
         return rule.forward(xp, leaves, again=again)[0]
 
     def value_and_grad(
