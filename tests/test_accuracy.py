@@ -112,11 +112,14 @@ def exact_log(x: int) -> object:
     return mpmath.log(x)
 
 
-def test_a_million_classes_in_half(framework: Framework) -> None:
-    if "float16" not in framework.floats:
-        pytest.skip("no half types")
-    x = framework.array(np.zeros((1, 1_000_000)), "float16")
-    value = framework.numpy(xe.cross_entropy(x, framework.array([7], "int64")))
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_million_classes_in_half(framework: Framework, mode: str, dtype: str) -> None:
+    if dtype not in framework.floats:
+        pytest.skip(f"{framework.name} has no {dtype}")
+    x = framework.array(np.zeros((1, 1_000_000)), dtype)
+    value = framework.call(xe.cross_entropy, x, framework.array([7], "int64"), mode=mode)
+    assert framework.dtype(value) == "float32"
+    value = framework.numpy(value)
     assert ulps(value, exact_log(1_000_000), "float32") <= 2
 
 

@@ -66,10 +66,12 @@ def gradgradcheck(p: Problem) -> Found:
 
 
 def forward_mode(p: Problem) -> Found:
+    """Of leaves that require a gradient as well; those of func.jvp do not."""
     ad = torch.autograd.forward_ad
     with ad.dual_level():
-        dual = [ad.make_dual(*pair) for pair in zip(p.still, p.directions, strict=True)]
-        return Found(slope=float(ad.unpack_dual(p.total(*dual)).tangent))
+        dual = [ad.make_dual(*pair) for pair in zip(p.leaves, p.directions, strict=True)]
+        value, slope = ad.unpack_dual(p.total(*dual))
+        return Found(value=float(value.detach()), slope=float(slope.detach()))
 
 
 def func_grad(p: Problem) -> Found:
@@ -79,12 +81,14 @@ def func_grad(p: Problem) -> Found:
 def func_vmap(p: Problem) -> Found:
     """A batch whose second entry is the sample."""
     batch = [torch.stack((x + v, x)) for x, v in zip(p.still, p.directions, strict=True)]
-    batched = func.vmap(func.grad(p.total, argnums=p.every))(*batch)
-    return Found(gradient=plain([g[1] for g in batched]))
+    both = func.grad_and_value(p.total, argnums=p.every)
+    grads, values = func.vmap(both)(*batch)
+    return Found(value=float(values[1]), gradient=plain([g[1] for g in grads]))
 
 
 def func_jvp(p: Problem) -> Found:
-    return Found(slope=float(func.jvp(p.total, p.still, p.directions)[1]))
+    value, slope = func.jvp(p.total, p.still, p.directions)
+    return Found(value=float(value), slope=float(slope))
 
 
 def _by_jacobian(p: Problem, jacobian: Any) -> Found:
@@ -101,13 +105,20 @@ def func_jacrev(p: Problem) -> Found:
     return _by_jacobian(p, func.jacrev)
 
 
-def func_hessian(p: Problem) -> Found:
-    blocks = func.hessian(p.total, argnums=p.every)(*p.still)
+def _by_hessian(p: Problem, hessian: Any) -> Found:
     rows = [
         sum(torch.tensordot(h, v, v.ndim) for h, v in zip(row, p.directions, strict=True))
-        for row in blocks
+        for row in hessian(*p.still)
     ]
     return Found(product=plain(rows))
+
+
+def func_hessian(p: Problem) -> Found:
+    return _by_hessian(p, func.hessian(p.total, argnums=p.every))
+
+
+def func_jacfwd_twice(p: Problem) -> Found:
+    return _by_hessian(p, func.jacfwd(func.jacfwd(p.total, p.every), p.every))
 
 
 def forward_over_reverse(p: Problem) -> Found:
@@ -119,6 +130,12 @@ def compile_aot_eager(p: Problem) -> Found:
     torch._dynamo.reset()
     compiled = torch.compile(p.total, fullgraph=True, backend="aot_eager")
     return Found(gradient=plain(p.gradient(compiled)))
+
+
+def compile_func_hessian(p: Problem) -> Found:
+    torch._dynamo.reset()
+    hessian = func.hessian(p.total, argnums=p.every)
+    return _by_hessian(p, torch.compile(hessian, fullgraph=True, backend="aot_eager"))
 
 
 def compile_inductor_dynamic(p: Problem) -> Found:
