@@ -1,5 +1,6 @@
 """The list of cases: enough, unique, and covering what it promises to cover."""
 
+import inspect
 import math
 from collections import Counter
 
@@ -27,16 +28,57 @@ def test_every_row_of_the_policy_has_a_case():
 def test_every_public_function_has_a_case():
     covered = {c.function for c in CASES}
     assert covered == set(OPERANDS)
-    assert covered == set(xe.__all__) - {"value_and_grad"}
+    assert covered == set(xe.__all__) - {"value_and_grad", "Score"}
 
 
-@pytest.mark.parametrize("function", ["cross_entropy", "nll_loss", "binary_cross_entropy"])
+#: Functions that pass options on, and the function that documents those.
+BENT = ("focal_loss", "poly_loss", "generalized_cross_entropy")
+
+
+def options_of(function):
+    """The arguments of a function, and of the loss that it passes its options on to."""
+    names = set(inspect.signature(getattr(xe, function)).parameters) - {"options"}
+    passed_on = inspect.signature(xe.cross_entropy).parameters if function in BENT else ()
+    return names | set(passed_on)
+
+
+@pytest.mark.parametrize("function", sorted(set(OPERANDS) - {"softmax", "log_softmax"}))
 def test_every_option_is_tried(function):
-    import inspect
-
-    taken = set(inspect.signature(getattr(xe, function)).parameters)
     given = {n for c in CASES if c.function == function for n in (*c.arrays, *c.options)}
-    assert taken - given == set()
+    assert options_of(function) - given == set()
+
+
+def test_every_option_of_the_sigmoid_form_is_tried():
+    forms = [c for c in CASES if c.options.get("form") == "sigmoid"]
+    given = {n for c in forms for n in (*c.arrays, *c.options)}
+    own = {"form", "gamma", "alpha"}
+    assert set(inspect.signature(xe.binary_cross_entropy).parameters) | own <= given
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "log_probabilities", "logits"])
+def test_every_kind_of_targets_is_tried_in_every_dtype(kind):
+    tried = {c.first.dtype for c in CASES if c.options.get("targets_are") == kind}
+    assert set(FORMATS) <= tried
+
+
+@pytest.mark.parametrize("of", ["loss", "log_prob", "lse", "entropy"])
+def test_every_output_of_score_is_differentiated(of):
+    assert [c for c in CASES if c.of == of and c.wrt]
+    assert [c for c in CASES if c.of == of and c.along]
+
+
+@pytest.mark.parametrize("function", sorted(OPERANDS))
+def test_every_function_is_differentiated_in_a_direction(function):
+    assert [c for c in CASES if c.function == function and c.along]
+
+
+def test_directions_have_the_shape_and_the_dtype_of_what_moves():
+    for case in CASES:
+        for name, direction in case.along.items():
+            beside = case.arrays[name]
+            assert (direction.shape, direction.dtype) == (beside.shape, beside.dtype)
+    with pytest.raises(ValueError, match=r"direction of \(2,\) for an array of \(1, 2\)"):
+        Group("g")("n", "softmax", [[1.0, 2.0]], along={"x": [1.0, 2.0]})
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
@@ -115,5 +157,12 @@ def test_call_text_is_the_call_a_user_would_write():
         "xe.cross_entropy(float32([[30, 0, 0]]), int32([0]), "
         "class_weights=float32([0.3, 1, 1]), reduction='sum')"
     )
+    (derived,) = select("derivatives: margins 30 and -30, binary")
+    assert call_text(derived) == (
+        "xe.binary_cross_entropy(float32([30, -30]), float32([1, 0]), reduction='none')"
+        "  # along logits=float32([1, 1])"
+    )
+    (scored,) = select("score: margin 40, entropy, float64")
+    assert call_text(scored) == "xe.score(float64([[40, 0, 0]]), int32([0])).entropy"
     (large,) = select("vocabularies: 1 x 32000, softmax")
     assert call_text(large) == "xe.softmax(float32(shape (1, 32000)))"

@@ -10,7 +10,7 @@ from xentropy.parity._cases import CASES, identity, select
 from xentropy.parity._join import judge
 from xentropy.parity._matrix import Cell, Column
 from xentropy.parity._oracle import answer
-from xentropy.parity.columns import BACKENDS, adapter
+from xentropy.parity.columns import BACKENDS, adapter, left_out
 
 COLUMNS = [
     pytest.param(f"{name} {mode}", marks=pytest.mark.backends(name))
@@ -24,6 +24,10 @@ SAMPLE = [
     "policy: all ignored, mean",
     "other gradients: to soft targets, sum",
     "binary: soft, bfloat16",
+    "kl_divergence: 1e-03 apart",
+    "focal_loss: everything",
+    "score: everything, entropy",
+    "derivatives: labels, float32",
     "errors: temperature 0.0",
 ]
 #: What stands beside cross_entropy of labels, and the package that it comes from.
@@ -41,7 +45,7 @@ def cell_of(case: Case, column: str) -> Cell:
     backend, mode = column.split()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as the column's own process does
-        held = _column.Bench(adapter(backend, mode), case, mode).compute(case)
+        held = _column.Bench(adapter(backend, mode), case, column).compute(case)
     oracle = Column("oracle", {identity(case): answer(case)})
     return judge(case, oracle, Column(column, {identity(case): held}))
 
@@ -86,3 +90,23 @@ def test_lists_are_part_of_a_program_and_tensors_are_not():
     (listed,) = select("options: arguments as lists")
     assert listed.arrays["targets"].fixed == listed.arrays["targets"].values
     assert listed.first.fixed == ()
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_computes_the_derivatives_that_it_does_not_leave_out(column):
+    """A column that loses one without a declaration has nothing to be judged by."""
+    (case,) = select("derivatives: labels, float32")
+    backend, mode = column.split()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        held = _column.Bench(adapter(backend, mode), case, column).compute(case)
+    assert {"jvp", "hvp"} & set(held["quantities"]) == {"jvp", "hvp"} - set(left_out(column))
+
+
+@pytest.mark.backends("numpy")
+def test_every_output_is_computed_with_and_without_a_gradient():
+    (case,) = select("score: labels, float32")
+    held = _column.Bench(adapter("numpy", "eager"), case, "numpy eager").compute(case)
+    outputs = {"loss", "log_prob", "lse", "entropy", "prediction", "correct"}
+    alone = {f"{name} alone" for name in outputs}
+    assert set(held["quantities"]) == outputs | alone | {"gradient by logits"}

@@ -9,6 +9,7 @@ from xentropy.parity._declare import Group
 from xentropy.parity._join import distance, index, join, judge
 from xentropy.parity._matrix import Cell, Column, Finding, Matrix
 from xentropy.parity._oracle import answer
+from xentropy.parity.columns import BACKENDS, left_out
 
 pytestmark = pytest.mark.backends("numpy")
 
@@ -133,6 +134,94 @@ def test_a_missing_quantity_is_bad():
 def test_the_value_alone_is_compared_with_the_value():
     assert cell_with(**{"value alone": perfect()["value"]}).state == "good"
     assert cell_with(**{"value alone": quantity([9.0])}).state == "bad"
+
+
+# Derivatives: what a column may leave out is declared, and nothing else is.
+
+DERIVED = Group("test")("derived", "cross_entropy", [[1.0, 2.0, 3.0]], [0],
+                        along={"logits": [[1.0, -1.0, 0.5]]})  # fmt: skip
+
+
+def without(case, *names):
+    return {"quantities": {n: q for n, q in perfect(case).items() if n not in names}}
+
+
+def test_derivatives_are_quantities_of_a_case_with_directions():
+    assert set(perfect(DERIVED)) == {"value", "gradient by logits", "jvp", "hvp"}
+    assert verdict(without(DERIVED), DERIVED, "torch eager").state == "good"
+
+
+@pytest.mark.parametrize("lost", ["jvp", "hvp"])
+@pytest.mark.parametrize(
+    "column", [f"{name} {mode}" for name, backend in BACKENDS.items() for mode in backend.modes]
+)
+def test_a_derivative_is_left_out_by_declaration_alone(column, lost):
+    """A column that declares it is judged on the rest, and says what it is without."""
+    declared = left_out(column)
+    cell = verdict(without(DERIVED, *declared, lost), DERIVED, column)
+    assert cell.state == ("good" if lost in declared else "bad")
+    assert (f"no {lost}: {declared.get(lost)}" in cell.without) == (lost in declared)
+    if lost not in declared:
+        assert (cell.worst.what, cell.worst.got) == (lost, "nothing")
+
+
+def test_no_column_declares_a_value_or_a_gradient_away():
+    """And an automatic differentiation has both derivatives in eager mode."""
+    columns = {f"{n} {m}": left_out(f"{n} {m}") for n, b in BACKENDS.items() for m in b.modes}
+    assert {q for declared in columns.values() for q in declared} <= {"jvp", "hvp"}
+    assert [n for n, declared in columns.items() if declared] == [
+        "numpy eager",
+        "torch compiled",
+        "strict eager",
+    ]
+    assert set(columns["torch compiled"]) == {"jvp"}
+
+
+def test_a_derivative_that_is_off_is_bad():
+    high = [float.fromhex(h) for h in answer(DERIVED)["quantities"]["hvp"]["high"]]
+    high[0] *= 1 + 1e-5
+    held = perfect(DERIVED) | {"hvp": quantity(high, shape=(1, 3))}
+    cell = verdict({"quantities": held}, DERIVED, "jax eager")
+    assert (cell.state, cell.worst.what) == ("bad", "hvp[0, 0]")
+
+
+# Several outputs.
+
+SCORED = Group("test")("scored", "score", [[1.0, 2.0, 2.0]], [1], of="entropy")
+
+
+def scored(**changes):
+    whole = {"prediction": ("int64", 1.0), "correct": ("bool", 1.0)}
+    kinds = {n: quantity([v], dtype) for n, (dtype, v) in whole.items()}
+    return verdict({"quantities": perfect(SCORED) | kinds | changes}, SCORED)
+
+
+def test_every_output_is_a_quantity():
+    outputs = {"loss", "log_prob", "lse", "entropy", "prediction", "correct"}
+    assert set(perfect(SCORED)) == outputs | {"gradient by logits"}
+    assert scored().state == "good"
+    assert scored(**{"lse alone": perfect(SCORED)["lse"]}).state == "good"
+    assert scored(**{"lse alone": perfect(SCORED)["loss"]}).state == "bad"
+
+
+@pytest.mark.parametrize("lost", ["loss", "log_prob", "lse", "entropy", "prediction", "correct"])
+def test_a_lost_output_is_bad(lost):
+    held = {n: q for n, q in perfect(SCORED).items() if n != lost}
+    assert verdict({"quantities": held}, SCORED).state == "bad"
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "value", "state"),
+    [
+        ("prediction", "int32", 1.0, "good"),
+        ("prediction", "int64", 2.0, "bad"),
+        ("prediction", "float32", 1.0, "bad"),
+        ("correct", "bool", 0.0, "bad"),
+        ("correct", "int64", 1.0, "bad"),
+    ],
+)
+def test_whole_numbers_are_met_and_have_the_kind_that_is_promised(name, dtype, value, state):
+    assert scored(**{name: quantity([value], dtype)}).state == state
 
 
 def error(*classes, message="targets[1] is 3"):

@@ -139,6 +139,120 @@ def test_logsumexp_by_hand():
     )
 
 
+# The other losses by hand.
+
+P = [math.exp(-nat) for nat in NATS]
+T = [0.5, 0.25, 0.25]
+
+
+def by_hand(function, expected, *rest, **options):
+    case = declare(function, X[:1], *rest, **options)
+    assert numbers(case) == pytest.approx([expected], rel=1e-14)
+
+
+def test_entropy_by_hand():
+    by_hand("entropy", sum(p * n for p, n in zip(P, NATS, strict=True)))
+
+
+@pytest.mark.parametrize("margin", [1.0, 30.0, 300.0])
+def test_entropy_of_two_classes_has_a_closed_form(margin):
+    r = math.exp(-margin)
+    case = declare("entropy", [[margin, 0.0]])
+    assert close(numbers(case), [math.log1p(r) + margin * r / (1 + r)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets"),
+    [
+        ("probabilities", T),
+        ("log_probabilities", [math.log(t) for t in T]),
+        ("logits", [math.log(t) + 7.0 for t in T]),
+    ],
+)
+def test_divergence_by_hand(kind, targets):
+    expected = sum(t * (math.log(t) + n) for t, n in zip(T, NATS, strict=True))
+    by_hand("kl_divergence", expected, [targets], targets_are=kind)
+
+
+def test_divergence_of_near_distributions_is_half_the_variance_of_their_difference():
+    d = 1e-9
+    case = declare("kl_divergence", [[0.0, 0.0]], [[d, -d]], targets_are="logits")
+    assert numbers(case) == pytest.approx([d * d / 2], rel=1e-12)
+    assert numbers(case, "gradient by logits") == pytest.approx([-d / 2, d / 2], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "price"),
+    [
+        ("focal_loss", {}, lambda p, n: (1 - p) ** 2 * n),
+        ("focal_loss", {"gamma": 0.5, "alpha": 0.25}, lambda p, n: 0.25 * (1 - p) ** 0.5 * n),
+        ("poly_loss", {}, lambda p, n: n + 2 * (1 - p)),
+        ("poly_loss", {"epsilon": -1.0}, lambda p, n: n - (1 - p)),
+        ("generalized_cross_entropy", {}, lambda p, _: (1 - p**0.7) / 0.7),
+        ("generalized_cross_entropy", {"q": 1.0}, lambda p, _: 1 - p),
+    ],
+)
+def test_bent_losses_by_hand(function, options, price):
+    prices = [price(p, n) for p, n in zip(P, NATS, strict=True)]
+    by_hand(function, prices[1], [1], **options)
+    soft = sum(t * v for t, v in zip(T, prices, strict=True))
+    by_hand(function, soft, [T], **options)
+
+
+def test_alpha_is_no_part_of_the_count():
+    case = declare("focal_loss", X, [0, 1], gamma=0.0, alpha=[4.0, 2.0, 0.0])
+    assert numbers(case) == pytest.approx([(4 * NATS[0] + 2 * NATS[1]) / 2], rel=1e-14)
+
+
+def test_focal_of_elements_by_hand():
+    p = 1 / (1 + math.exp(-1.5))
+    case = declare("focal_loss", [1.5, 1.5], [1.0, 0.0], form="sigmoid", alpha=0.25,
+                   reduction="none")  # fmt: skip
+    yes, no = 0.25 * (1 - p) ** 2 * -math.log(p), 0.75 * p**2 * -math.log(1 - p)
+    assert numbers(case) == pytest.approx([yes, no], rel=1e-14)
+
+
+def test_score_by_hand():
+    case = declare("score", X, [1, -1], ignore_index=-1, class_weights=[1.0, 3.0, 1.0])
+    lse = NATS[2] + 3
+    entropy = sum(p * n for p, n in zip(P, NATS, strict=True))
+    expected = {
+        "loss": [3 * NATS[1], 0.0],
+        "log_prob": [-NATS[1], 0.0],
+        "lse": [lse, 0.0],
+        "entropy": [entropy, 0.0],
+        "prediction": [2.0, 2.0],
+        "correct": [0.0, 0.0],
+    }
+    for name, numbers_of in expected.items():
+        assert numbers(case, name) == pytest.approx(numbers_of, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "gradient"),
+    [
+        ("entropy: a row of -inf", [NAN, 0.58220311], [NAN, NAN, 0.19661193, -0.19661193]),
+        ("entropy: +inf", [0.0], [0.0] * 3),
+        ("entropy: two +inf", [NAN], [NAN] * 3),
+        ("kl_divergence: identical", [0.0] * 3, [0.0] * 12),
+    ],
+)
+def test_policy_of_entropy_and_divergence(name, value, gradient):
+    (case,) = (c for c in select() if identity(c) == name)
+    near = {"abs": 1e-7, "nan_ok": True}
+    assert numbers(case) == pytest.approx(value, **near)
+    assert numbers(case, "gradient by logits") == pytest.approx(gradient, **near)
+
+
+def test_where_probability_lies_on_no_class_the_loss_is_infinite_but_a_bounded_one():
+    (hit,) = select("focal_loss: label on a -inf class")
+    assert numbers(hit)[0] == INF
+    (bounded,) = select("generalized_cross_entropy: label on a -inf class")
+    assert numbers(bounded)[0] == pytest.approx(1 / 0.7)
+    (teacher,) = select("kl_divergence: a teacher's mass on -inf")
+    assert numbers(teacher) == [INF] * 3
+
+
 # Specials.
 
 
@@ -183,6 +297,29 @@ SMOOTH = [
     "nll_loss: everything",
     "binary: *everything",
     "binary: mean*",
+    "entropy: temperature*",
+    "entropy: mask*",
+    "entropy: axis*",
+    "entropy: margin 30",
+    "kl_divergence: *float64",
+    "kl_divergence: *, weights",
+    "kl_divergence: *axis 0",
+    "kl_divergence: mask, log*",
+    "kl_divergence: 1e-03*",
+    "focal_loss*: *alpha*",
+    "focal_loss*: gamma*",
+    "focal_loss*: to *",
+    "focal_loss*: pos_weight*",
+    "focal_loss*: probabilities*",
+    "*_[le]*: *everything, float64",
+    "*_[le]*: *soft",
+    "*_[le]*: weights*",
+    "poly_loss: epsilon*",
+    "generalized_cross_entropy: q*",
+    "score: everything*",
+    "score: soft*",
+    "score: axis*",
+    "score: to the weights",
 ]
 
 
@@ -190,7 +327,10 @@ def smooth(case):
     return not case.raises and all(map(math.isfinite, case.first.values))
 
 
-@pytest.mark.parametrize("case", [c for p in SMOOTH for c in select(p) if smooth(c)], ids=identity)
+CHECKED = {identity(c): c for p in SMOOTH for c in select(p) if smooth(c)}
+
+
+@pytest.mark.parametrize("case", CHECKED.values(), ids=CHECKED)
 def test_gradients_are_derivatives(case):
     """Every argument's gradient, in the entries of the first few places."""
     gradients = exact(case)
@@ -219,7 +359,105 @@ def total_at(case, name, place, move):
     return mp.fsum(finite)
 
 
+# Derivatives in a direction against closed forms.
+
+
+def pair(function, x, *rest, **options):
+    """A case of float64 that moves along [1, 0] in its first operand."""
+    along = {"x" if function == "logsumexp" else "logits": [[1.0, 0.0]]}
+    return declare(function, x, *rest, **options, along=along)
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, 30.0, 300.0])
+def test_second_derivatives_of_two_classes_have_a_closed_form(margin):
+    p = math.exp(-margin) / (1 + math.exp(-margin))
+    case = pair("cross_entropy", [[margin, 0.0]], [0])
+    assert close(numbers(case, "jvp"), [-p])
+    assert close(numbers(case, "hvp"), [p * (1 - p), -p * (1 - p)])
+    logsum = pair("logsumexp", [[margin, 0.0]])
+    assert close(numbers(logsum, "jvp"), [1 - p])
+    assert close(numbers(logsum, "hvp"), [p * (1 - p), -p * (1 - p)])
+
+
+def test_directions_in_several_arguments_add_up():
+    parts = {"logits": [[1.0, -1.0, 0.5]], "targets": [[0.5, 0.0, 1.0]]}
+    found = {
+        names: declare("cross_entropy", X[:1], [T], reduction="sum",
+                       along={n: parts[n] for n in names})
+        for names in (("logits",), ("targets",), ("logits", "targets"))
+    }  # fmt: skip
+    first, second, both = (numbers(case, "hvp") for case in found.values())
+    assert both == pytest.approx([a + b for a, b in zip(first, second, strict=True)], rel=1e-14)
+    assert numbers(found["targets",], "jvp") == pytest.approx([0.5 * NATS[0] + NATS[2]], rel=1e-14)
+
+
+def test_a_derivative_is_judged_relative_to_what_its_directions_add():
+    """The two directions cancel: the number is 0, and its yardstick is not."""
+    case = declare("cross_entropy", [[0.0, 0.0]], [0], along={"logits": [[1.0, 1.0]]})
+    first, second = exact(case)["hvp"].numbers
+    assert abs(first.value) < 1e-50
+    assert float(first.scale) == pytest.approx(0.5)
+    (slope,) = exact(case)["jvp"].numbers
+    assert float(slope.scale) == pytest.approx(1.0)
+    assert float(second.scale) == pytest.approx(0.5)
+
+
+def test_the_budget_of_a_confident_derivative_is_the_conditioning_of_exp():
+    """Nothing but the margin, and the roundings of the exponential and its factors."""
+    for margin in (5.0, 30.0, 80.0):
+        (slope,) = exact(pair("cross_entropy", [[margin, 0.0]], [0]))["jvp"].numbers
+        epsilons = float(slope.slack / slope.scale)
+        assert margin <= epsilons <= margin + 5
+
+
+def test_softmax_has_no_second_derivative_to_compare():
+    case = declare("softmax", [[1.0, 2.0]], along={"x": [[1.0, 0.0]]})
+    assert set(exact(case)) == {"value", "gradient by x", "jvp"}
+
+
+def test_directions_reach_nothing_behind_a_mask():
+    case = declare("cross_entropy", X[:1], [0], where=[True, True, False],
+                   along={"logits": [[0.0, 0.0, 1.0]]})  # fmt: skip
+    assert numbers(case, "jvp") == [0.0]
+    assert numbers(case, "hvp") == [0.0] * 3
+
+
 # Tolerances.
+
+
+def test_the_budget_of_a_confident_entropy_is_the_designs():
+    for margin in (5.0, 30.0, 85.0):
+        (number,) = exact(declare("entropy", [[margin, 0.0]]))["value"].numbers
+        epsilons = float(number.slack / number.scale)
+        assert margin - 1 <= epsilons <= margin + 3
+
+
+def test_the_budget_of_near_distributions_is_relative_to_their_divergence():
+    """Some epsilons of the divergence itself, not of the terms that it is the difference of."""
+    case = declare("kl_divergence", [[1.0, 2.0, 3.0]], [[1.0, 2.0 + 1e-6, 3.0 - 1e-6]],
+                   targets_are="logits")  # fmt: skip
+    (number,) = exact(case)["value"].numbers
+    assert number.scale == number.value < 1e-12
+    assert float(number.slack / number.scale) < 10
+    for entry in exact(case)["gradient by logits"].numbers:
+        assert float(entry.scale) == pytest.approx(abs(float(entry.value)), rel=1e-14)
+
+
+def test_the_budget_of_a_power_grows_with_its_exponent():
+    slacks = []
+    for gamma in (0.0, 1.0, 5.0):
+        (number,) = exact(declare("focal_loss", X[:1], [2], gamma=gamma))["value"].numbers
+        slacks.append(float(number.slack / number.scale))
+    assert slacks == sorted(slacks)
+    assert 5 + 4 <= slacks[2] - slacks[0] <= 5 * 10
+
+
+@pytest.mark.parametrize("function", ["focal_loss", "poly_loss", "generalized_cross_entropy"])
+def test_a_hard_label_is_judged_relative_to_itself(function):
+    case = declare(function, [[20.0, 0.0, 0.0]], [0])
+    for number in exact(case)["gradient by logits"].numbers:
+        assert float(number.scale) == pytest.approx(abs(float(number.value)), rel=1e-14)
+        assert number.slack < 200 * number.scale
 
 
 def test_a_plain_number_is_granted_four_units():

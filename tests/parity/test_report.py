@@ -94,7 +94,7 @@ def test_the_page_leads_to_the_worst_cell():
 
 def test_every_cell_is_a_button_with_its_number_and_a_name():
     page = as_html(matrix())
-    buttons = re.findall(r'<td><button[^>]*aria-label="([^"]*)"[^>]*>([^<]*)</button>', page)
+    buttons = re.findall(r'<td[^>]*><button[^>]*aria-label="([^"]*)"[^>]*>([^<]*)</button>', page)
     assert [text for _, text in buttons] == ["1", "✗ 7.0e+05", "raises", "–"]
     assert "error 7.0e+05 of 4" in buttons[1][0]
     stops = [
@@ -105,7 +105,78 @@ def test_every_cell_is_a_button_with_its_number_and_a_name():
 
 def test_the_table_has_headers_of_rows_and_columns():
     scopes = [a[2] for a in Page(as_html(matrix())).attributes if a[1] == "scope"]
-    assert scopes == ["col", "col", "col", "rowgroup", "row", "row"]
+    heads = ["col", "colgroup", "colgroup", "col", "col"]
+    assert scopes == [*heads, "rowgroup", "row", "row"]
+
+
+def grouped():
+    """Three eager columns and two compiled ones."""
+    case = Group("g")("case", "cross_entropy", [[1.0, 2.0]], [0])
+    names = ["numpy eager", "torch eager", "jax eager", "torch compiled", "jax compiled"]
+    cells = tuple(
+        Cell("g: case", n, "good", (Finding("value", "1", "1", 1.0, 4.0),)) for n in names
+    )
+    return Matrix((case,), tuple(map(Column, names)), cells)
+
+
+def test_the_columns_are_grouped_by_their_mode():
+    assert [(mode, len(columns)) for mode, columns in grouped().modes] == [
+        ("eager", 3),
+        ("compiled", 2),
+    ]
+
+
+def test_every_group_has_a_head_over_its_columns():
+    page = as_html(grouped())
+    spans = re.findall(r'scope="colgroup" colspan="(\d)"[^>]*>(\w+)<', page)
+    assert spans == [("3", "eager"), ("2", "compiled")]
+    assert re.findall(r'<colgroup span="(\d)">', page) == ["3", "2"]
+    heads = re.findall(r'<th scope="col"( class="edge")?>(\w+)<', page)
+    assert [name for _, name in heads] == ["numpy", "torch", "jax", "torch", "jax"]
+    assert [bool(edge) for edge, _ in heads] == [False, False, False, True, False]
+    assert page.count('<td class="edge">') == 1
+
+
+def test_what_a_column_leaves_out_is_told_once_with_its_reason():
+    case = Group("g")("case", "cross_entropy", [[1.0, 2.0]], [0])
+    fine = (Finding("value", "1", "1", 1.0, 4.0),)
+    cells = [Cell("g: case", "torch compiled", "good", fine, without=w)
+             for w in ("no jvp: <why>", "no jvp: <why>, no hvp: other")]  # fmt: skip
+    made = Matrix((case,), (Column("torch compiled"),), tuple(cells))
+    told = "left out, torch compiled: no jvp: <why>, no hvp: other"
+    assert printed(made).count("left out") == as_markdown(made).count("Left out") == 1
+    assert told in printed(made)
+    assert told.replace("<", "&lt;").replace(">", "&gt;") in as_html(made)
+
+
+def test_markdown_and_terminal_name_the_groups():
+    table = [line for line in as_markdown(grouped()).splitlines() if line.startswith("| ")]
+    assert table[0] == "|  | eager |  |  | compiled |  |"
+    assert table[2] == "|  | numpy | torch | jax | torch | jax |"
+    lines = [line.split() for line in printed(grouped()).splitlines()]
+    assert lines.index(["eager", "compiled"]) < lines.index(
+        ["cases", "numpy", "torch", "jax", "torch", "jax"]
+    )
+
+
+def test_eight_columns_fit_into_eighty_characters():
+    """Every entry whole, and the lines of the tables level."""
+    backends = ["numpy", "torch", "tensorflow", "jax", "strict"]
+    names = [f"{b} eager" for b in backends] + [f"{b} compiled" for b in backends[1:4]]
+    groups = ["generalized_cross_entropy", "score"]
+    cases = tuple(Group(g)("case", "softmax", [[1.0, 2.0]]) for g in groups)
+    cells = tuple(
+        Cell(f"{g}: case", n, "good", (Finding("value", "1", "1", 4.0, 4.0),))
+        for g in groups
+        for n in names
+    )
+    columns = tuple(Column(n, seconds=321.0) for n in names)
+    lines = printed(Matrix(cases, columns, cells), width=80).splitlines()
+    for group in groups:
+        (line,) = (line for line in lines if line.startswith(group))
+        assert line.count("100%") == len(names)
+    (line,) = (line for line in lines if line.startswith("seconds"))
+    assert line.count("321") == len(names)
 
 
 def test_the_frameworks_own_stands_beside_ours():
@@ -134,9 +205,9 @@ def test_markdown_stays_a_table_whatever_the_names():
     assert "<script>" not in as_markdown(matrix(HOSTILE)).replace("\\<", "")
 
 
-def printed(made):
+def printed(made, width=160):
     out = io.StringIO()
-    print_report(Console(file=out, width=160, force_terminal=False), made)
+    print_report(Console(file=out, width=width, force_terminal=False), made)
     return out.getvalue()
 
 

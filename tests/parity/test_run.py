@@ -90,7 +90,7 @@ HURT = {
 
 
 def state_of(case):
-    held = _column.Bench(adapter("numpy", "eager"), case, "eager").compute(case)
+    held = _column.Bench(adapter("numpy", "eager"), case, "numpy eager").compute(case)
     oracle = Column("oracle", {identity(case): answer(case)})
     return judge(case, oracle, Column("numpy eager", {identity(case): held})).state
 

@@ -20,6 +20,12 @@ OPERANDS = {
     "cross_entropy": ("logits", "targets"),
     "nll_loss": ("log_probs", "targets"),
     "binary_cross_entropy": ("logits", "targets"),
+    "entropy": ("logits",),
+    "kl_divergence": ("logits", "targets"),
+    "focal_loss": ("logits", "targets"),
+    "poly_loss": ("logits", "targets"),
+    "generalized_cross_entropy": ("logits", "targets"),
+    "score": ("logits", "targets"),
 }
 
 #: The dtype of an array that has not been given one yet.
@@ -121,6 +127,11 @@ class Case:
         among them.
     policy : str or None
         The row of the policy table that the case holds up.
+    of : str or None
+        Which output is differentiated, where the function has several.
+    along : mapping of str to Array
+        Directions of array arguments, by name. A case that has them is also differentiated forward:
+        its value in the direction, and the gradient by the first operand in the direction.
     """
 
     name: str
@@ -133,6 +144,8 @@ class Case:
     says: tuple[str, ...] = ()
     compiled: str = "same"
     policy: str | None = None
+    of: str | None = None
+    along: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def first(self) -> Array:
@@ -145,11 +158,20 @@ class Case:
         return frozenset(a.dtype for a in self.arrays.values() if a.home == "column")
 
     @property
+    def derivatives(self) -> tuple[str, ...]:
+        """The derivatives in a direction that are compared; softmax sums to 1, which has no second
+        one.
+        """
+        if not self.along:
+            return ()
+        return ("jvp",) if self.function == "softmax" else ("jvp", "hvp")
+
+    @property
     def program(self) -> Hashable:
         """What a compiler sees of the case: cases that differ in their numbers alone share it."""
         arrays = ((n, a.dtype, a.shape, a.home, a.fixed) for n, a in self.arrays.items())
         options = sorted((n, repr(v)) for n, v in self.options.items())
-        return self.function, tuple(arrays), tuple(options), self.wrt
+        return self.function, tuple(arrays), tuple(options), self.wrt, self.of, tuple(self.along)
 
     def expects_error(self, inspected: bool) -> bool:
         """Whether the case ends in an error, given whether values can be inspected."""

@@ -6,12 +6,16 @@ from fnmatch import fnmatchcase
 
 from xentropy.parity._case import Case
 from xentropy.parity.cases._accuracy import accuracy, vocabulary
+from xentropy.parity.cases._derivatives import derivatives
 from xentropy.parity.cases._digits import digits
 from xentropy.parity.cases._errors import errors
 from xentropy.parity.cases._functions import binary, functions, likelihood
+from xentropy.parity.cases._information import divergence, entropy
 from xentropy.parity.cases._options import gradients, options, together
 from xentropy.parity.cases._policy import policy
+from xentropy.parity.cases._score import score
 from xentropy.parity.cases._shapes import labels, shapes
+from xentropy.parity.cases._variants import focal, generalized, poly, sigmoid_focal
 from xentropy.parity.cases._worked import worked
 
 GROUPS = (
@@ -27,6 +31,14 @@ GROUPS = (
     functions,
     likelihood,
     binary,
+    entropy,
+    divergence,
+    focal,
+    sigmoid_focal,
+    poly,
+    generalized,
+    score,
+    derivatives,
     digits,
     errors,
 )

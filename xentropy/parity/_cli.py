@@ -12,6 +12,8 @@ from pathlib import Path
 from xentropy.parity._matrix import Matrix
 from xentropy.parity.columns import BACKENDS
 
+#: The groups of columns, in their order.
+MODES = ("eager", "compiled")
 #: What the oracle and the terminal need.
 NEEDED = ("mpmath", "rich")
 
@@ -43,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--mode",
-        choices=("eager", "compiled", "all"),
+        choices=(*MODES, "all"),
         default="all",
         help="eager, compiled by the framework's own compiler, or both (default: all)",
     )
@@ -82,12 +84,15 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
 def _columns(
     parser: argparse.ArgumentParser, backends: Sequence[str] | None, mode: str
 ) -> list[tuple[str, str]]:
-    """The columns to run; a backend that was asked for must be there."""
+    """The columns to run, those of one mode together; a backend that was asked for must be
+    there.
+    """
     absent = [name for name in backends or () if not BACKENDS[name].installed]
     if absent:
         parser.error(f"{', '.join(absent)} cannot be imported here")
     names = [n for n in BACKENDS if n in backends] if backends else _installed()
-    columns = [(n, m) for n in names for m in BACKENDS[n].modes if mode in (m, "all")]
+    wanted = MODES if mode == "all" else (mode,)
+    columns = [(n, m) for m in wanted for n in names if m in BACKENDS[n].modes]
     if not columns:
         parser.error(f"no column is left: {', '.join(names) or 'no backend'} in mode {mode}")
     return columns

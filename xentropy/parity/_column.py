@@ -33,7 +33,7 @@ def main(backend: str, mode: str, out: str, pattern: str = "*") -> None:
     framework = adapter(backend, mode)
     with Stream(out, backend=backend, mode=mode) as stream:
         for cases in programs(select(pattern)):
-            bench = Bench(framework, cases[0], mode)
+            bench = Bench(framework, cases[0], f"{backend} {mode}")
             for case in cases:
                 stream.cell(identity(case), partial(bench.compute, case))
 
@@ -49,8 +49,8 @@ def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:
 class Bench:
     """Where the cases of one program are computed, ours and the framework's own."""
 
-    def __init__(self, framework: Adapter, case: Case, mode: str) -> None:
-        self.framework, self.case, self.eager = framework, case, mode == "eager"
+    def __init__(self, framework: Adapter, case: Case, column: str) -> None:
+        self.framework, self.case, self.eager = framework, case, column.endswith(" eager")
         framework.start()
 
     @cached_property
@@ -64,7 +64,7 @@ class Bench:
         found = self.framework.native(self.case)
         if found is None:
             return None
-        asked = self.case if self.framework.autograd else replace(self.case, wrt=())
+        asked = replace(self.case, along={}, wrt=self.case.wrt if self.framework.autograd else ())
         return found[0], Program(self.framework, asked, found[1])
 
     def compute(self, case: Case) -> Cell:
@@ -96,6 +96,11 @@ class Program:
         """To the value and the gradients."""
         return self.framework.differentiate(self.case, self.call)
 
+    @cached_property
+    def derivatives(self) -> Call:
+        """To the derivatives in a direction."""
+        return self.framework.derivatives(self.case, self.call)
+
     def attempt(self, case: Case, again: bool) -> Cell:
         """Quantities, or the error; `again` computes the value with no gradient asked for too."""
         try:
@@ -107,12 +112,22 @@ class Program:
 
     def _quantities(self, case: Case, again: bool) -> Mapping[str, Any]:
         if not self.case.wrt:
-            return {"value": self.forward(**_tensors(self.framework, case))}
+            return _outputs(self.forward(**_tensors(self.framework, case)))
         value, gradients = self.differentiate(**_tensors(self.framework, case))
-        quantities = {"value": value} | {f"gradient by {n}": g for n, g in gradients.items()}
+        quantities = _outputs(value) | {f"gradient by {n}": g for n, g in gradients.items()}
         if again:
-            quantities["value alone"] = self.forward(**_tensors(self.framework, case))
-        return quantities
+            alone = _outputs(self.forward(**_tensors(self.framework, case)))
+            quantities |= {f"{n} alone": v for n, v in alone.items()}
+        return quantities | (self._derived(case) if self.case.along else {})
+
+    def _derived(self, case: Case) -> dict[str, Any]:
+        directions = {n: self.framework.tensor(a) for n, a in case.along.items()}
+        return dict(self.derivatives(_tensors(self.framework, case), directions))
+
+
+def _outputs(value: Any) -> dict[str, Any]:
+    """A function's value, or its values by their names."""
+    return dict(value._asdict()) if hasattr(value, "_asdict") else {"value": value}
 
 
 def _call(framework: Adapter, case: Case) -> Call:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from xentropy.parity._case import OPEN, OPERANDS, Array, Case, array
 from xentropy.parity._formats import FORMATS, compute_dtype
@@ -53,6 +53,8 @@ class Group:
         says: tuple[str, ...] = (),
         compiled: str = "same",
         policy: str | None = None,
+        of: str | None = None,
+        along: Mapping[str, object] | None = None,
         **arguments: object,
     ) -> Case:
         """Declare a case; lists among the arguments become arrays, the rest options."""
@@ -63,7 +65,22 @@ class Group:
         }
         options = {k: v for k, v in given.items() if k not in arrays}
         wrt = wrt if wrt is not None else () if raises and compiled == "same" else names[:1]
-        case = Case(name, self.name, function, arrays, options, wrt, raises, says, compiled, policy)
+        directions = {n: _direction(v, arrays[n]) for n, v in (along or {}).items()}
+        output = of or ("loss" if function == "score" else None)
+        case = Case(
+            name=name,
+            group=self.name,
+            function=function,
+            arrays=arrays,
+            options=options,
+            wrt=wrt,
+            raises=raises,
+            says=says,
+            compiled=compiled,
+            policy=policy,
+            of=output,
+            along=directions,
+        )
         self.cases.append(case)
         return case
 
@@ -89,6 +106,14 @@ def _companion(name: str, given: Array, dtype: str, labels: str) -> str:
     if dtype not in FORMATS:
         return "float32"
     return dtype if name == "targets" else compute_dtype(dtype)
+
+
+def _direction(value: object, beside: Array) -> Array:
+    """A direction in the dtype and shape of the array that moves along it."""
+    given = (value if isinstance(value, Array) else array(value)).cast(beside.dtype)
+    if given.shape != beside.shape:
+        raise ValueError(f"a direction of {given.shape} for an array of {beside.shape}")
+    return given
 
 
 def of(nested: object, dtype: str) -> Array:

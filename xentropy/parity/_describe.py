@@ -14,7 +14,13 @@ def call_text(case: Case) -> str:
     given = {**case.arrays, **case.options}
     named = [f"{n}={_text(v)}" for n, v in given.items() if n not in operands]
     arguments = [*(_text(given[n]) for n in operands), *named]
-    return f"xe.{case.function}({', '.join(arguments)})"
+    return f"xe.{case.function}({', '.join(arguments)}){_derived(case)}"
+
+
+def _derived(case: Case) -> str:
+    """The output that is differentiated, and the directions."""
+    directions = ", ".join(f"{n}={_text(v)}" for n, v in case.along.items())
+    return (f".{case.of}" if case.of else "") + (f"  # along {directions}" if directions else "")
 
 
 def _text(value: object) -> str:

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from xentropy.parity._cases import identity
 from xentropy.parity._describe import call_text
 from xentropy.parity._matrix import Cell, Finding, Matrix
 from xentropy.parity._report import finite
-from xentropy.parity._words import headline, sentence, spread_sentence, units
+from xentropy.parity._words import headline, omissions, sentence, spread_sentence, units
 
 Held = Mapping[tuple[str, str], Cell]
 
@@ -27,6 +27,9 @@ def as_html(matrix: Matrix) -> str:
         **_headlines(matrix),
         "dead": "".join(_dead(matrix)),
         "groups": "".join(_options(matrix)),
+        "omissions": "".join(_omissions(matrix)),
+        "groupings": "".join(_groupings(matrix)),
+        "modes": "".join(_modes(matrix)),
         "head": "".join(_head(matrix)),
         "body": "".join(_body(matrix, held)),
         "data": _data(matrix, held),
@@ -61,15 +64,43 @@ def _dead(matrix: Matrix) -> Iterator[str]:
             yield f'<section class="dead"><strong>{name} died.</strong><pre>{death}</pre></section>'
 
 
+def _omissions(matrix: Matrix) -> Iterator[str]:
+    for omission in omissions(matrix):
+        yield f"<span>left out, {escape(omission)}</span>"
+
+
 def _options(matrix: Matrix) -> Iterator[str]:
     for group in dict.fromkeys(c.group for c in matrix.cases):
         yield f"<option>{escape(group)}</option>"
 
 
+def _groupings(matrix: Matrix) -> Iterator[str]:
+    """What tells a browser which columns belong together."""
+    for _, columns in matrix.modes:
+        yield f'<colgroup span="{len(columns)}"></colgroup>'
+
+
+def _modes(matrix: Matrix) -> Iterator[str]:
+    """The upper row of the head: a mode over its columns."""
+    for place, (mode, columns) in enumerate(matrix.modes):
+        edge = _edge(place > 0)
+        yield f'<th scope="colgroup" colspan="{len(columns)}"{edge}>{escape(mode)}</th>'
+
+
 def _head(matrix: Matrix) -> Iterator[str]:
-    for column in matrix.columns:
-        backend, _, mode = column.name.partition(" ")
-        yield f'<th scope="col">{escape(backend)}<small>{escape(mode)}</small></th>'
+    edges = _edges(matrix)
+    for place, column in enumerate(matrix.columns):
+        yield f'<th scope="col"{_edge(place in edges)}>{escape(column.backend)}</th>'
+
+
+def _edges(matrix: Matrix) -> set[int]:
+    """The columns that begin a group, but for the first."""
+    sizes = [len(columns) for _, columns in matrix.modes]
+    return set(list(accumulate(sizes))[:-1])
+
+
+def _edge(here: bool) -> str:
+    return ' class="edge"' * here
 
 
 def _body(matrix: Matrix, held: Held) -> Iterator[str]:
@@ -99,7 +130,8 @@ def _row(row: int, case: str, name: str, group: str, body: int, matrix: Matrix, 
     attributes = " ".join(f'data-{k}="{escape(str(v))}"' for k, v in data.items())
     within = f'<span class="within">{escape(group)} · </span>'
     first = f'<th scope="row">{within}{escape(name)}</th>'
-    drawn = (_cell(c, row == place == 0) for place, c in enumerate(cells))
+    edges = _edges(matrix)
+    drawn = (_cell(c, row == place == 0, place in edges) for place, c in enumerate(cells))
     return f'<tr id="row-{row}" {attributes}>{first}{"".join(drawn)}</tr>'
 
 
@@ -113,12 +145,12 @@ def _marks(cell: Cell) -> Iterator[str]:
         yield "theirs"
 
 
-def _cell(cell: Cell, first: bool) -> str:
+def _cell(cell: Cell, first: bool, edge: bool) -> str:
     heat = min(cell.ratio, 1.0)
     classes = " ".join([cell.state] + ["deep"] * (cell.state == "good" and heat > 0.6))
     label = escape(f"{cell.case}, {cell.column}: {_label(cell)}")
     return (
-        f'<td><button type="button" class="{classes}" style="--r:{heat:.2f}" '
+        f'<td{_edge(edge)}><button type="button" class="{classes}" style="--r:{heat:.2f}" '
         f'tabindex="{-1 + first}" aria-label="{label}">{escape(_text(cell))}</button></td>'
     )
 
@@ -159,6 +191,7 @@ def _numbers(cell: Cell) -> dict[str, object]:
         "note": cell.note,
         "native": cell.native,
         "native_note": cell.native_note,
+        "without": cell.without,
         "findings": [_fields(f) for f in cell.findings],
     }
 

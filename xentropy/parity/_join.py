@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 from xentropy.parity._case import Case
 from xentropy.parity._cases import identity
-from xentropy.parity._formats import compute_dtype
 from xentropy.parity._matrix import Cell, Column, Finding, Matrix, Spread
-from xentropy.parity.columns import inspected
+from xentropy.parity.columns import inspected, left_out
 
-#: Quantities that are compared with an oracle's quantity of another name.
-SAME = {"value alone": "value"}
+#: What is computed once more with no gradient asked for: the same is expected of it.
+ALONE = " alone"
+#: Dtypes of which the kind alone is promised.
+KINDS = {"integer": ("int32", "int64"), "boolean": ("bool",)}
 
 Quantity = Mapping[str, Any]
 
@@ -51,7 +52,14 @@ def judge(case: Case, oracle: Column, column: Column) -> Cell:
     state, note, findings = _verdict(case, column.name, exact, held, native)
     ranked = tuple(sorted(findings, key=lambda f: -f.ratio))
     about = _native_note(exact, native)
-    return Cell(name, column.name, state, ranked, note, native.get("name", ""), about)
+    lacking = _without(exact, column.name)
+    return Cell(name, column.name, state, ranked, note, native.get("name", ""), about, lacking)
+
+
+def _without(exact: Quantity | None, column: str) -> str:
+    """What the column is declared to leave out of the case."""
+    declared = left_out(column)
+    return ", ".join(f"no {n}: {declared[n]}" for n in exact or {} if n in declared)
 
 
 def _verdict(
@@ -62,7 +70,8 @@ def _verdict(
         return ("bad" if wrong else "good"), wrong or _error_text(held), []
     if "error" in held:
         return "bad", _error_text(held), []
-    findings = list(_compare(exact or {}, held["quantities"], native.get("quantities", {})))
+    wanted = {n: q for n, q in (exact or {}).items() if n not in left_out(column)}
+    findings = list(_compare(wanted, held["quantities"], native.get("quantities", {})))
     good = all(f.ratio <= 1 for f in findings)
     return ("good" if good else "bad"), "", findings
 
@@ -101,7 +110,7 @@ def _presence(quantity: Quantity | None) -> str:
 def _compare(exact: Quantity, held: Quantity, native: Quantity) -> Iterator[Finding]:
     """The findings of every quantity; one that is missing or not connected is a finding too."""
     for name in {**exact, **held}:
-        wanted, got = exact.get(SAME.get(name, name)), held.get(name)
+        wanted, got = exact.get(name.removesuffix(ALONE)), held.get(name)
         if wanted is None or got is None:
             yield Finding(name, _presence(wanted), _presence(got), math.inf)
         else:
@@ -112,10 +121,10 @@ def _quantity(
     name: str, exact: Quantity, got: Quantity, theirs: Quantity | None
 ) -> Iterator[Finding]:
     """dtype, shape, and the places where ours and where the framework's own is worst."""
-    for key in ("dtype", "shape"):
-        if exact[key] != got[key]:
-            yield Finding(f"{key} of the {name}", str(exact[key]), str(got[key]), math.inf)
+    if got["dtype"] not in KINDS.get(exact["dtype"], (exact["dtype"],)):
+        yield Finding(f"dtype of the {name}", exact["dtype"], got["dtype"], math.inf)
     if exact["shape"] != got["shape"]:
+        yield Finding(f"shape of the {name}", str(exact["shape"]), str(got["shape"]), math.inf)
         return
     ours = _errors(exact, got)
     if not ours:
@@ -165,7 +174,7 @@ def _finding(
     ours: tuple[Quantity, Sequence[Error]],
     theirs: tuple[Quantity, Sequence[Error]] | None,
 ) -> Finding:
-    digits = 9 if compute_dtype(exact["dtype"]) == "float32" else 17
+    digits = 17 if exact["dtype"] == "float64" else 9
     (got, errors), where = ours, f"{name}{index(place, exact['shape'])}"
     found = Finding(
         where,

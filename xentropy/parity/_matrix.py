@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from xentropy.parity._case import Case
@@ -61,6 +62,8 @@ class Cell:
         Why it is bad or skipped, or the error that was promised and came.
     native, native_note : str
         The name of the framework's own function, and the error it ended in.
+    without : str
+        What the column cannot have of the case, and why.
     """
 
     case: str
@@ -70,6 +73,7 @@ class Cell:
     note: str = ""
     native: str = ""
     native_note: str = ""
+    without: str = ""
 
     @property
     def worst(self) -> Finding | None:
@@ -103,6 +107,16 @@ class Column:
     cells: Mapping[str, Any] = field(default_factory=dict)
     death: str = ""
     seconds: float = 0.0
+
+    @property
+    def backend(self) -> str:
+        """The first word of its name."""
+        return self.name.partition(" ")[0]
+
+    @property
+    def mode(self) -> str:
+        """The rest of its name."""
+        return self.name.partition(" ")[2]
 
 
 @dataclass(frozen=True)
@@ -138,6 +152,12 @@ class Matrix:
     def widest(self) -> Spread | None:
         """The largest distance between two columns."""
         return max(self.spreads, key=lambda s: s.units, default=None)
+
+    @property
+    def modes(self) -> list[tuple[str, list[Column]]]:
+        """The columns side by side that are in the same mode, a group each."""
+        grouped = groupby(self.columns, key=lambda column: column.mode)
+        return [(mode, list(columns)) for mode, columns in grouped]
 
     @property
     def green(self) -> bool:

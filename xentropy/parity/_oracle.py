@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from mpmath import mp
 
@@ -18,58 +18,72 @@ from xentropy.parity._cases import identity, select
 from xentropy.parity._stream import Stream
 from xentropy.parity.exact._binary import Binary
 from xentropy.parity.exact._classification import Classification
+from xentropy.parity.exact._derivative import SPARE, Definition, derivatives
+from xentropy.parity.exact._divergence import Divergence
+from xentropy.parity.exact._entropy import Entropy
 from xentropy.parity.exact._maps import Elementwise, LogSumExp, Normalised
 from xentropy.parity.exact._number import Tensor
+from xentropy.parity.exact._score import Score
 
 #: Decimal digits beyond those that the cancellations of a case take.
 DIGITS, MOST = 60, 900
 
 
-class Definition(Protocol):
-    """A function of a case, from its definition."""
-
-    def value(self) -> Tensor:
-        """The value."""
-        ...
-
-    def gradient(self, name: str) -> Tensor:
-        """The gradient by an argument."""
-        ...
+DEFINITIONS: dict[str, Callable[[Case], Definition]] = {
+    "softmax": Normalised,
+    "log_softmax": Normalised,
+    "logsumexp": LogSumExp,
+    "sigmoid": Elementwise,
+    "log_sigmoid": Elementwise,
+    "cross_entropy": Classification,
+    "nll_loss": Classification,
+    "binary_cross_entropy": Binary,
+    "entropy": Entropy,
+    "kl_divergence": Divergence,
+    "focal_loss": Classification,
+    "poly_loss": Classification,
+    "generalized_cross_entropy": Classification,
+    "score": Score,
+}
 
 
 def definition(case: Case) -> Definition:
     """The definition of a case's function."""
-    if case.function in ("cross_entropy", "nll_loss"):
-        return Classification(case)
-    if case.function == "binary_cross_entropy":
+    if case.options.get("form") == "sigmoid":
         return Binary(case)
-    if case.function == "logsumexp":
-        return LogSumExp(case)
-    return Elementwise(case) if "sigmoid" in case.function else Normalised(case)
+    return DEFINITIONS[case.function](case)
 
 
 def digits(case: Case) -> int:
     """Enough digits that ``1 - p`` keeps `DIGITS` of them, however confident the case."""
-    largest = max((abs(v) for v in case.first.values if math.isfinite(v)), default=0.0)
+    held = list(case.first.values)
+    if case.options.get("targets_are") == "logits":
+        held += case.arrays["targets"].values
+    largest = max((abs(v) for v in held if math.isfinite(v)), default=0.0)
     temperature = case.options.get("temperature", 1.0)
     spread = 2 * largest / (temperature if isinstance(temperature, float) else 1.0)
     return DIGITS + math.ceil(min(spread / math.log(10), MOST))
 
 
 def exact(case: Case) -> dict[str, Tensor]:
-    """The value and the gradients of a case."""
+    """The value or values, the gradients, and the derivatives in the case's directions."""
     with mp.workdps(digits(case)):
         defined = definition(case)
+        values = defined.values() if isinstance(defined, Score) else {"value": defined.value()}
         gradients = {f"gradient by {n}": defined.gradient(n) for n in case.wrt}
-        return {"value": defined.value()} | gradients
+    if not case.along:
+        return values | gradients
+    with mp.workdps(digits(case) + SPARE):
+        return values | gradients | derivatives(case, definition)
 
 
 def answer(case: Case) -> dict[str, object]:
     """The exact result as JSON holds it; None for a case that only ever ends in an error."""
     if case.expects_error(inspected=False):
         return {"quantities": None}
+    quantities = exact(case)
     with mp.workdps(digits(case)):
-        return {"quantities": {name: t.encode() for name, t in exact(case).items()}}
+        return {"quantities": {name: t.encode() for name, t in quantities.items()}}
 
 
 def main(out: str, pattern: str = "*") -> None:

@@ -11,7 +11,14 @@ from xentropy.parity._cases import identity
 from xentropy.parity._describe import call_text
 from xentropy.parity._join import show
 from xentropy.parity._matrix import Cell, Matrix
-from xentropy.parity._words import headline, sentence, spread_sentence, summary, worst_sentence
+from xentropy.parity._words import (
+    headline,
+    omissions,
+    sentence,
+    spread_sentence,
+    summary,
+    worst_sentence,
+)
 
 
 def as_data(matrix: Matrix) -> dict[str, Any]:
@@ -22,7 +29,8 @@ def as_data(matrix: Matrix) -> dict[str, Any]:
         "worst": worst_sentence(matrix),
         "widest": spread_sentence(matrix),
         "columns": [
-            {"name": c.name, "seconds": c.seconds, "death": c.death} for c in matrix.columns
+            {"name": c.name, "mode": c.mode, "seconds": c.seconds, "death": c.death}
+            for c in matrix.columns
         ],
         "cases": [
             {"case": identity(c), "group": c.group, "call": call_text(c), "policy": c.policy}
@@ -50,7 +58,6 @@ def finite(value: Any) -> Any:
 
 def as_markdown(matrix: Matrix) -> str:
     """The summary, the cells outside their budget, and the worst cell."""
-    names = [c.name for c in matrix.columns]
     lines = [
         "# Parity matrix",
         "",
@@ -59,15 +66,23 @@ def as_markdown(matrix: Matrix) -> str:
         f"- Worst cell: {_md(worst_sentence(matrix))}",
         f"- Columns farthest apart: {_md(spread_sentence(matrix))}",
         "",
-        _md_row(["", *names]),
-        _md_row(["---"] * (len(names) + 1)),
+        _md_row(["", *_md_modes(matrix)]),
+        _md_row(["---"] * (len(matrix.columns) + 1)),
+        _md_row(["", *(c.backend for c in matrix.columns)]),
         *(_md_row([group, *entries]) for group, entries in summary(matrix)),
         "",
         "Each entry is the largest share of a budget used, or ✗ and the cells beyond it.",
+        *_md_omissions(matrix),
         *_md_bad(matrix),
         *_md_dead(matrix),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _md_modes(matrix: Matrix) -> Iterator[str]:
+    """The mode over the first of its columns: a cell of Markdown spans no other."""
+    for mode, columns in matrix.modes:
+        yield from (mode, *[""] * (len(columns) - 1))
 
 
 def _md(text: str) -> str:
@@ -78,6 +93,12 @@ def _md(text: str) -> str:
 
 def _md_row(entries: Iterable[str]) -> str:
     return f"| {' | '.join(_md(e) if e != '---' else e for e in entries)} |"
+
+
+def _md_omissions(matrix: Matrix) -> Iterator[str]:
+    for place, sentence_of in enumerate(omissions(matrix)):
+        yield from ([""] if not place else [])
+        yield f"- Left out, {_md(sentence_of)}"
 
 
 def _md_bad(matrix: Matrix) -> Iterator[str]:

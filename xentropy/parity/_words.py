@@ -51,6 +51,13 @@ def spread_sentence(matrix: Matrix) -> str:
     return f"{spread.case}, {spread.what}: {units(spread.units)} ulp"
 
 
+def omissions(matrix: Matrix) -> list[str]:
+    """What columns are declared to be without, each with its reason, where a case asked for it."""
+    said = (f"{c.column}: {c.without}" for c in matrix.cells if c.without and c.state != "skipped")
+    whole = dict.fromkeys(said)
+    return [s for s in whole if not any(s != other and other.startswith(s) for other in whole)]
+
+
 def summary(matrix: Matrix) -> Iterator[tuple[str, list[str]]]:
     """For every group and column one entry."""
     groups = dict.fromkeys(c.group for c in matrix.cases)

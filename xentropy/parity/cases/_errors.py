@@ -86,3 +86,39 @@ errors("class weights of another framework", CE, TWO, LABELS,
        class_weights=foreign([1.0, 1.0, 1.0]), raises="TypeError", says=("numpy",))  # fmt: skip
 errors("an object no backend knows", "softmax", unknown(), raises="TypeError", says=("install",))
 errors("a list as logits", CE, plain(TWO), LABELS, raises="TypeError", says=("list",))
+
+# The other losses.
+KL, FOCAL, POLY, GCE = "kl_divergence", "focal_loss", "poly_loss", "generalized_cross_entropy"
+for _name in (FOCAL, POLY, GCE, "score"):
+    errors(f"integer logits, {_name}", _name, TWO, LABELS, dtype="int32", says=("int32",), **_type)
+    errors(f"three labels for two rows, {_name}", _name, TWO, [0, 1, 2], says=("(2, 3)", "(3,)"),
+           **_shape)  # fmt: skip
+errors("integer logits, entropy", "entropy", TWO, dtype="int32", says=("int32",), **_type)
+errors("integer logits, kl_divergence", KL, TWO, filled(0.25, 2, 3), dtype="int32",
+       says=("int32",), **_type)  # fmt: skip
+errors("targets of another width, kl_divergence", KL, TWO, filled(0.25, 2, 4),
+       says=("(2, 3)", "(2, 4)"), **_shape)  # fmt: skip
+errors("targets that would broadcast, kl_divergence", KL, TWO, filled(0.25, 1, 3),
+       says=("(2, 3)", "(1, 3)"), **_shape)  # fmt: skip
+errors("targets without classes, kl_divergence", KL, TWO, filled(0.25, 2), says=("(2, 3)", "(2,)"),
+       **_shape)  # fmt: skip
+errors("two alphas for three classes", FOCAL, TWO, LABELS, alpha=[0.5, 1.0], says=("(2,)",),
+       **_shape)  # fmt: skip
+errors("targets_are 'labels'", KL, TWO, filled(0.25, 2, 3), targets_are="labels",
+       says=("targets_are", "labels"), **_range)  # fmt: skip
+errors("form 'hard'", FOCAL, TWO, LABELS, form="hard", says=("form", "hard"), **_range)
+errors("gamma -1", FOCAL, TWO, LABELS, gamma=-1.0, says=("gamma", "-1.0"), **_range)
+errors("alpha -0.5", FOCAL, TWO, LABELS, alpha=-0.5, says=("alpha", "-0.5"), **_range)
+errors("alpha 1.5, sigmoid", FOCAL, [1.0], [1.0], form="sigmoid", alpha=1.5, says=("alpha", "1.5"),
+       **_range)  # fmt: skip
+errors("epsilon -1.5", POLY, TWO, LABELS, epsilon=-1.5, says=("epsilon", "-1.5"), **_range)
+for _value in (0.0, -0.5, 1.5):
+    errors(f"q {_value}", GCE, TWO, LABELS, q=_value, says=("q", str(_value)), **_range)
+errors("pos_weight, softmax", FOCAL, TWO, LABELS, pos_weight=2.0, says=("pos_weight", "form"),
+       **_range)  # fmt: skip
+errors("ignore_index, sigmoid", FOCAL, [1.0], [1.0], form="sigmoid", ignore_index=-1,
+       says=("ignore_index", "form"), **_range)  # fmt: skip
+errors("temperature 0, entropy", "entropy", TWO, temperature=0.0, says=("temperature", "0.0"),
+       **_range)  # fmt: skip
+errors("temperature 0, kl_divergence", KL, TWO, filled(0.25, 2, 3), temperature=0.0,
+       says=("temperature", "0.0"), **_range)  # fmt: skip

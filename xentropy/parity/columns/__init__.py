@@ -4,7 +4,8 @@ alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -23,11 +24,15 @@ class Backend:
         Whether it has a compiler, and so a second column.
     inspects : bool
         Whether values can be read in eager mode, so that a bad label is an error and not a NaN.
+    left_out : mapping of str to mapping of str to str
+        For a mode, the quantities that the backend cannot have there, and why. One that is left out
+        without being declared here makes a cell bad.
     """
 
     package: str
     compiles: bool = True
     inspects: bool = True
+    left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def installed(self) -> bool:
@@ -40,13 +45,17 @@ class Backend:
         return ("eager", "compiled") if self.compiles else ("eager",)
 
 
+_PLAIN = "there is no automatic differentiation"
+_WITHOUT = {"eager": {"jvp": _PLAIN, "hvp": _PLAIN}}
+_REVERSE = {"compiled": {"jvp": "torch.compile does not trace forward mode"}}
+
 #: By name, in the order of the columns.
 BACKENDS = {
-    "numpy": Backend("numpy", compiles=False),
-    "torch": Backend("torch"),
+    "numpy": Backend("numpy", compiles=False, left_out=_WITHOUT),
+    "torch": Backend("torch", left_out=_REVERSE),
     "tensorflow": Backend("tensorflow"),
     "jax": Backend("jax"),
-    "strict": Backend("array_api_strict", compiles=False, inspects=False),
+    "strict": Backend("array_api_strict", compiles=False, inspects=False, left_out=_WITHOUT),
 }
 
 
@@ -54,6 +63,12 @@ def inspected(column: str) -> bool:
     """Whether a column, named by its backend and mode, can read values."""
     backend, _, mode = column.partition(" ")
     return mode == "eager" and BACKENDS[backend].inspects
+
+
+def left_out(column: str) -> Mapping[str, str]:
+    """The quantities that a column cannot have, and why."""
+    backend, _, mode = column.partition(" ")
+    return BACKENDS[backend].left_out.get(mode, {}) if backend in BACKENDS else {}
 
 
 def adapter(backend: str, mode: str) -> Adapter:

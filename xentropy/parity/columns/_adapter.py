@@ -10,6 +10,8 @@ from xentropy.parity._case import Array, Case
 
 Call = Callable[..., Any]
 Result = tuple[Any, Mapping[str, Any]]
+Tensors = Mapping[str, Any]
+Paths = dict[str, Callable[[Tensors], Any]]
 
 
 class Adapter(Protocol):
@@ -45,6 +47,12 @@ class Adapter(Protocol):
         """The program from the tensors to the value and the gradients of its sum, by name."""
         ...
 
+    def derivatives(self, case: Case, call: Call) -> Call:
+        """The program from the tensors and the directions, both by name, to the derivatives in the
+        directions that the framework has, by theirs: one for all, which is compiled once.
+        """
+        ...
+
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """A tensor's dtype, shape and entries in row-major order."""
         ...
@@ -56,6 +64,29 @@ class Adapter(Protocol):
     def native(self, case: Case) -> tuple[str, Call] | None:
         """The framework's own function for the case and its name, where there is one."""
         ...
+
+
+def output(case: Case, value: Any) -> Any:
+    """The output that a case differentiates."""
+    return getattr(value, case.of) if case.of else value
+
+
+def along(case: Case, call: Call, tensors: Tensors, gradient: Callable[[Call], Call]) -> Paths:
+    """The output, and its gradient by the first operand, as functions of what moves.
+
+    `gradient` makes of a function of one tensor that of its sum's gradient.
+    """
+    first = next(iter(case.arrays))
+
+    def value(moving: Tensors) -> Any:
+        return output(case, call(**{**tensors, **moving}))
+
+    def pulled(moving: Tensors) -> Any:
+        here = {**tensors, **moving}
+        return gradient(lambda x: value({**here, first: x}))(here[first])
+
+    paths = {"jvp": value, "hvp": pulled}
+    return {name: paths[name] for name in case.derivatives}
 
 
 def described(error: Exception) -> tuple[list[str], str]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, described
+from xentropy.parity.columns._adapter import Call, Result, along, described, output
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._jax_twins import twin
 
@@ -55,10 +55,28 @@ class Jax:
         def pulled(**leaves: Any) -> Result:
             still = {n: t for n, t in leaves.items() if n not in case.wrt}
             moving = {n: leaves[n] for n in case.wrt}
-            value, pullback = jax.vjp(lambda moving: call(**moving, **still), moving)
-            return value, pullback(jnp.ones_like(value))[0]
+
+            def both(moving: Any) -> tuple[Any, Any]:
+                value = call(**moving, **still)
+                return output(case, value), value
+
+            found, pullback, value = jax.vjp(both, moving, has_aux=True)
+            return value, pullback(jnp.ones_like(found))[0]
 
         return self.forward(case, pulled)
+
+    def derivatives(self, case: Case, call: Call) -> Call:
+        """Forward mode over the value and over its gradient, in one function."""
+
+        def run(tensors: Any, directions: Any) -> Any:
+            paths = along(case, call, tensors, lambda f: jax.grad(lambda x: jnp.sum(f(x))))
+
+            def every(moving: Any) -> Any:
+                return {name: path(moving) for name, path in paths.items()}
+
+            return jax.jvp(every, ({n: tensors[n] for n in directions},), (directions,))[1]
+
+        return self.forward(case, run)
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """An array."""

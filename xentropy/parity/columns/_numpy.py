@@ -51,13 +51,18 @@ class Numpy:
 
     def differentiate(self, case: Case, call: Call) -> Call:
         """The call of `value_and_grad`."""
-        both = xe.value_and_grad(getattr(xe, case.function), wrt=case.wrt)
+        several = {"of": case.of} if case.of else {}
+        both = xe.value_and_grad(getattr(xe, case.function), wrt=case.wrt, **several)
 
         def run(**tensors: Any) -> Result:
             value, gradients = call(**tensors, function=both)
             return value, dict(zip(case.wrt, gradients, strict=True))
 
         return run
+
+    def derivatives(self, case: Case, call: Call) -> Call:
+        """None."""
+        return lambda _tensors, _directions: {}
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """A NumPy array or scalar."""

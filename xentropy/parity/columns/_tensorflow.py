@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, described
+from xentropy.parity.columns._adapter import Call, Result, along, described, output
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._tensorflow_twins import twin
 
@@ -47,8 +47,8 @@ class Tensorflow:
         if not self.compiled:
             return call
 
-        def bare(**tensors: Any) -> Any:
-            return call(**tensors)  # without the defaults of its own, which would be traced
+        def bare(*given: Any, **tensors: Any) -> Any:
+            return call(*given, **tensors)  # without the defaults of its own, which would be traced
 
         compiled: Call = tf.function(bare, jit_compile=True, autograph=False)
         return compiled
@@ -61,9 +61,23 @@ class Tensorflow:
             with tf.GradientTape() as tape:
                 tape.watch(wanted)
                 value = call(**leaves)
-            return value, tape.gradient(value, wanted)
+                found = output(case, value)
+            return value, tape.gradient(found, wanted)
 
         return self.forward(case, taped)
+
+    def derivatives(self, case: Case, call: Call) -> Call:
+        """Forward accumulation over the value and over its tape, in one function."""
+
+        def run(tensors: Any, directions: Any) -> Any:
+            names, paths = list(directions), along(case, call, tensors, _taped)
+            primals, slopes = ([held[n] for n in names] for held in (tensors, directions))
+            with tf.autodiff.ForwardAccumulator(primals, slopes) as forward:
+                moving = dict(zip(names, primals, strict=True))
+                reached = {name: path(moving) for name, path in paths.items()}
+            return {n: forward.jvp(r, tf.UnconnectedGradients.ZERO) for n, r in reached.items()}
+
+        return self.forward(case, run)
 
     def read(self, tensor: Any) -> tuple[str, tuple[int, ...], list[float]]:
         """A tensor."""
@@ -76,6 +90,18 @@ class Tensorflow:
     def native(self, case: Case) -> tuple[str, Call] | None:
         """TensorFlow's function."""
         return twin(case)
+
+
+def _taped(function: Call) -> Call:
+    """The gradient of a function's sum."""
+
+    def gradient(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        return tape.gradient(value, x)
+
+    return gradient
 
 
 def make(compiled: bool) -> Tensorflow:

@@ -7,20 +7,27 @@ from __future__ import annotations
 import re
 from contextlib import AbstractContextManager, nullcontext
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
 
 from xentropy.parity._case import Array, Case
 from xentropy.parity._cases import identity
-from xentropy.parity.columns._adapter import Call, Result, described
+from xentropy.parity.columns._adapter import Call, Result, Tensors, along, described, output
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._torch_twins import twin
 
 #: The parts of the matrix that PyTorch compiles to machine code, which takes seconds a case; the
 #: others it traces and differentiates ahead of time in the same way, and then runs operation by
 #: operation.
-GENERATED = ("worked examples: batch*", "accuracy: margin ?5", "*: everything, *float[13][26]")
+GENERATED = (
+    "worked examples: batch*",
+    "accuracy: margin ?5",
+    "options together: everything, *float[13][26]",
+    "focal_loss: everything",
+    "kl_divergence: logits, float32",
+)
 
 
 def _compiler(case: Case) -> str:
@@ -71,12 +78,20 @@ class Torch:
         def run(**tensors: Any) -> Result:
             leaves = {n: t.requires_grad_() if n in case.wrt else t for n, t in tensors.items()}
             value = forward(**leaves)
+            found = output(case, value)
             wanted = [leaves[n] for n in case.wrt]
-            ones = torch.ones_like(value)
-            gradients = torch.autograd.grad(value, wanted, ones, allow_unused=True)
-            return value.detach(), dict(zip(case.wrt, gradients, strict=True))
+            ones = torch.ones_like(found)
+            gradients = torch.autograd.grad(found, wanted, ones, allow_unused=True)
+            return value, dict(zip(case.wrt, gradients, strict=True))
 
         return run
+
+    def derivatives(self, case: Case, call: Call) -> Call:
+        """Forward mode over the value and over its gradient; reverse over reverse, which is
+        compiled.
+        """
+        run = _twice if self.compiled else _forward
+        return self.forward(case, partial(run, case, call))
 
     def describe(self, error: Exception) -> tuple[list[str], str]:
         """The error, or the one that Dynamo met while it traced and put into its own."""
@@ -91,6 +106,38 @@ class Torch:
     def native(self, case: Case) -> tuple[str, Call] | None:
         """PyTorch's function."""
         return twin(case)
+
+
+def _summed(function: Call) -> Call:
+    """The gradient of a function's sum."""
+
+    def total(x: Any) -> Any:
+        return function(x).sum()
+
+    gradient: Call = torch.func.grad(total)
+    return gradient
+
+
+def _forward(case: Case, call: Call, tensors: Tensors, directions: Tensors) -> Any:
+    moving = {n: tensors[n] for n in directions}
+    paths = along(case, call, tensors, _summed)
+    return {n: torch.func.jvp(path, (moving,), (directions,))[1] for n, path in paths.items()}
+
+
+def _twice(case: Case, call: Call, tensors: Tensors, directions: Tensors) -> Any:
+    """The gradient by the first operand of the derivative in the direction, itself a product with
+    the gradient: second derivatives are symmetric.
+    """
+    first = next(iter(case.arrays))
+
+    def moved(x: Any) -> Any:
+        here = {**tensors, first: x}
+        moving = {n: here[n] for n in directions}
+        value = along(case, call, here, _summed)["jvp"]
+        gradients = torch.func.grad(lambda moving: value(moving).sum())(moving)
+        return sum((gradients[n] * directions[n]).sum() for n in directions)
+
+    return {"hvp": torch.func.grad(moved)(tensors[first])} if "hvp" in case.derivatives else {}
 
 
 def make(compiled: bool) -> Torch:

@@ -9,7 +9,17 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name everybody knows it by
 
 from xentropy.parity._case import Case
-from xentropy.parity.columns._twins import Twin, axis_of, by_place, fits, has_labels, reduction_of
+from xentropy.parity.columns._twins import (
+    Twin,
+    axis_of,
+    by_place,
+    fits,
+    has_labels,
+    is_last,
+    reduction_of,
+)
+
+MAPS = ("softmax", "log_softmax", "sigmoid", "log_sigmoid")
 
 
 def twin(case: Case) -> Twin | None:
@@ -19,8 +29,10 @@ def twin(case: Case) -> Twin | None:
         "nll_loss": _nll_loss,
         "binary_cross_entropy": _binary,
         "logsumexp": _logsumexp,
-    }
-    return makers.get(case.function, _map)(case)
+        "entropy": _entropy,
+        "kl_divergence": _divergence,
+    } | dict.fromkeys(MAPS, _map)
+    return makers[case.function](case) if case.function in makers else None
 
 
 def _map(case: Case) -> Twin | None:
@@ -44,6 +56,31 @@ def _logsumexp(case: Case) -> Twin | None:
     if not fits(case, "axis", "keepdims"):
         return None
     return "torch.logsumexp", lambda x: torch.logsumexp(x, axis, keepdim=keep)
+
+
+def _entropy(case: Case) -> Twin | None:
+    if not fits(case, "axis") or not is_last(case):
+        return None
+    return "torch.distributions.Categorical", _categorical
+
+
+def _categorical(logits: Any) -> Any:
+    found: Any = torch.distributions.Categorical(logits=logits)
+    return found.entropy()
+
+
+def _divergence(case: Case) -> Twin | None:
+    """PyTorch's mean of the batch is ours where the targets sum to 1."""
+    kind = case.options.get("targets_are", "probabilities")
+    if not fits(case, "targets_are", "reduction") or kind == "logits":
+        return None
+    return "F.kl_div", partial(_pointwise, reduction_of(case), kind == "log_probabilities")
+
+
+def _pointwise(reduction: str, logs: bool, logits: Any, targets: Any) -> Any:
+    given, names = F.log_softmax(logits, -1), {"mean": "batchmean"}
+    losses = F.kl_div(given, targets, reduction=names.get(reduction, reduction), log_target=logs)
+    return losses.sum(-1) if reduction == "none" else losses
 
 
 def _cross_entropy(case: Case) -> Twin | None:

@@ -1,4 +1,4 @@
-"""binary_cross_entropy and the sigmoid it is built on."""
+"""binary_cross_entropy, its focal form, and the sigmoid they are built on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from mpmath import mp, mpf
 from xentropy.parity._case import Case
 from xentropy.parity._formats import compute_dtype
 from xentropy.parity._grid import spread
+from xentropy.parity.exact._curves import curve
 from xentropy.parity.exact._given import Given
 from xentropy.parity.exact._number import (
     INFINITY,
     NOT_A_NUMBER,
+    NOTHING,
     ONE,
     UNDEFINED,
     ZERO,
@@ -48,8 +50,9 @@ def _minus_log(p: mpf) -> mpf:
 class Binary:
     """``sum_i t1_i * yes_i + t0_i * no_i`` with yes = -log p, no = -log(1 - p).
 
-    The coefficients are ``t1 = s * pos_weight * ((1 - e) t + e / 2)`` and ``t0 = s * ((1 - e) (1 -
-    t) + e / 2)``.
+    The focal form sends both nats through its curve, with factors alpha and 1 - alpha that a mean's
+    count knows nothing of. The coefficients are ``t1 = s * pos_weight * ((1 - e) t + e / 2)`` and
+    ``t0 = s * ((1 - e) (1 - t) + e / 2)``.
     """
 
     def __init__(self, case: Case) -> None:
@@ -60,6 +63,9 @@ class Binary:
         self.share = self.given.number("label_smoothing", 0.0)
         self.weights = self.given.spread("sample_weights", 1.0, self.shape)
         self.favours = self.given.spread("pos_weight", 1.0, self.shape)
+        self.curve = curve(self.given)
+        alpha = self.given.option("alpha", None)
+        self.alphas = (ONE, ONE) if alpha is None else (mpf(alpha), 1 - mpf(alpha))
 
     @cached_property
     def truths(self) -> list[tuple[mpf, mpf]]:
@@ -87,9 +93,18 @@ class Binary:
         return [(_exact(_minus_log, p), _exact(_minus_log, 1 - p)) for p in self.entries]
 
     @cached_property
+    def prices(self) -> list[tuple[Exact, Exact]]:
+        """What a unit of t1 and of t0 costs."""
+        on, off = self.alphas
+        return [
+            (self.curve.bend(yes).times(on), self.curve.bend(no).times(off))
+            for yes, no in self.nats
+        ]
+
+    @cached_property
     def losses(self) -> list[Exact]:
         """Every entry's loss."""
-        return [_weighted(t, nats) for t, nats in zip(self.pairs, self.nats, strict=True)]
+        return [_weighted(t, prices) for t, prices in zip(self.pairs, self.prices, strict=True)]
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -117,30 +132,36 @@ class Binary:
         return Tensor(held.dtype, held.shape, numbers)
 
     def _by_entry(self, i: int) -> tuple[Exact, mpf]:
-        yes, no = self.pairs[i]
-        if mp.isnan(yes):
+        if mp.isnan(self.pairs[i][0]):
             return UNDEFINED, ZERO
         x = self.entries[i]
         if self.from_logits:
             slopes = (_exact(lambda v: -sigmoid(-v), x), _exact(sigmoid, x))
         else:
             slopes = (_exact(lambda p: -_inverse(p), x), _exact(_inverse, 1 - x))
-        return dot((yes, no), slopes), ZERO
+        pulls = self._pulls(i)
+        parts = (t.product(slope) for t, slope in zip(pulls, slopes, strict=True) if t.value)
+        return total(parts), ZERO
+
+    def _pulls(self, i: int) -> list[Exact]:
+        """How much of each nat a unit more of it costs."""
+        parts = zip(self.pairs[i], self.alphas, self.nats[i], strict=True)
+        return [self.curve.slope(nat).times(t * a) if t * a else NOTHING for t, a, nat in parts]
 
     def _by_target(self, i: int) -> tuple[Exact, mpf]:
         factor = self.weights[i] * (1 - self.share)
-        yes, no = self.nats[i]
+        yes, no = self.prices[i]
         direct = total((yes.times(factor * self.favours[i]), no.times(-factor)))
         return direct, factor * (self.favours[i] - 1)
 
     def _by_weight(self, i: int) -> tuple[Exact, mpf]:
         yes, no = self.truths[i]
         pair = (self.favours[i] * yes, no)
-        return dot(pair, self.nats[i]), sum(pair, ZERO)
+        return dot(pair, self.prices[i]), sum(pair, ZERO)
 
     def _by_favour(self, i: int) -> tuple[Exact, mpf]:
         factor = self.weights[i] * self.truths[i][0]
-        return self.nats[i][0].times(factor), factor
+        return self.prices[i][0].times(factor), factor
 
 
 def _inverse(p: mpf) -> mpf:

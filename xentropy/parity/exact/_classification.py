@@ -1,8 +1,7 @@
-"""cross_entropy and nll_loss: coefficients, rows, and every gradient."""
+"""The losses over classes: coefficients, rows, the curve of a nat, and every gradient."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -10,7 +9,8 @@ from mpmath import mp, mpf
 
 from xentropy.parity._case import Case
 from xentropy.parity._formats import compute_dtype
-from xentropy.parity.exact._given import Given, is_labels, pick
+from xentropy.parity.exact._curves import curve
+from xentropy.parity.exact._given import Given, is_labels
 from xentropy.parity.exact._number import (
     NOT_A_NUMBER,
     NOTHING,
@@ -29,12 +29,14 @@ from xentropy.parity.exact._rows import (
     ProbabilityRow,
     Row,
     Warp,
-    loss,
 )
 
 
 class Classification:
-    """A loss over classes, ``sum_ij t_ij * nats_ij``.
+    """A loss over classes, ``sum_ij t_ij * alpha_j * f(nats_ij)``.
+
+    f is the curve of the function, the identity for the cross-entropy, and alpha the focal loss'
+    factors, which a mean's count knows nothing of.
 
     The coefficients are ``t_ij = s_i c_j ((1 - e) B_ij + e mass_i / K_i)`` with B the one-hot of
     the label or the probabilities as given, and K_i the number of unmasked classes, over which
@@ -46,14 +48,14 @@ class Classification:
         self.indices = self.given.rows
         self.count = self.given.shape[self.given.axis]
         self.share = self.given.number("label_smoothing", 0.0)
+        self.curve = curve(self.given)
 
     # What the arguments say.
 
     @cached_property
     def masks(self) -> list[list[bool]]:
         """Which classes of each row take part."""
-        mask = self.given.mask()
-        return [pick(mask, row) for row in self.indices]
+        return self.given.masks
 
     @cached_property
     def labels(self) -> list[int] | None:
@@ -84,8 +86,7 @@ class Classification:
         """B_ij: NaN throughout the row of a label that names no class."""
         if self.labels is not None:
             return [self._one_hot(i) for i in range(len(self.indices))]
-        targets = self.given.flat("targets")
-        return [pick(targets, row) for row in self.indices]
+        return self.given.split("targets")
 
     def _one_hot(self, i: int) -> list[mpf]:
         label = (self.labels or [])[i]
@@ -120,42 +121,54 @@ class Classification:
     @cached_property
     def rows(self) -> list[Row]:
         """The rows themselves."""
-        entries = self.given.flat(next(iter(self.case.arrays)))
-        pairs = zip(self.indices, self.masks, strict=True)
-        return [self._row(pick(entries, row), mask) for row, mask in pairs]
+        entries = self.given.split(next(iter(self.case.arrays)))
+        return [self._row(x, mask) for x, mask in zip(entries, self.masks, strict=True)]
 
     def _row(self, entries: Sequence[mpf], mask: Sequence[bool]) -> Row:
         if self.case.function == "nll_loss":
             return LogProbabilityRow(entries, mask)
         if not self.given.option("from_logits", True):
             return ProbabilityRow(entries, mask)
-        return LogitRow(entries, mask, self.warp)
+        return LogitRow(entries, mask, Warp.of(self.given))
 
     @cached_property
-    def warp(self) -> Warp:
-        """The options that bend the logits."""
-        softcap = self.given.option("softcap", None)
-        return Warp(
-            self.given.number("temperature", 1.0),
-            None if softcap is None else mpf(softcap),
-            self.given.number("z_loss", 0.0),
-        )
+    def alphas(self) -> list[mpf]:
+        """alpha_j."""
+        if self.given.option("alpha", None) is None and "alpha" not in self.case.arrays:
+            return [ONE] * self.count
+        return self.given.spread("alpha", 1.0, (self.count,))
+
+    def _price(self, i: int, j: int) -> Exact:
+        """What a unit of t_ij costs."""
+        return self.curve.bend(self.rows[i].nats[j]).times(self.alphas[j])
+
+    def _prices(self, i: int) -> list[Exact]:
+        return [self._price(i, j) for j in range(self.count)]
+
+    def _pulls(self, i: int) -> list[Exact]:
+        """How much of a nat a unit more of it costs, t_ij of them: ``t_ij * alpha_j * f'``."""
+        parts = zip(self.coefficients[i], self.alphas, self.rows[i].nats, strict=True)
+        return [self.curve.slope(nat).times(t * a) if t * a else NOTHING for t, a, nat in parts]
 
     # The loss and its gradients.
 
     @cached_property
     def losses(self) -> list[Exact]:
         """Every row's loss; a row of weight 0 adds nothing, whatever it holds."""
-        parts = zip(self.rows, self.coefficients, self.sample_weights, strict=True)
-        return [self._loss(row, t, s) for row, t, s in parts]
+        return [self._loss(i) for i in range(len(self.rows))]
 
-    @staticmethod
-    def _loss(row: Row, coefficients: Sequence[mpf], weight: mpf) -> Exact:
+    def _loss(self, i: int) -> Exact:
+        weight, coefficients = self.sample_weights[i], self.coefficients[i]
         if not weight:
             return NOTHING
         if any(mp.isnan(t) for t in coefficients):
             return UNDEFINED
-        return loss(row, coefficients, weight)
+        return self._priced(i, coefficients, weight)
+
+    def _priced(self, i: int, coefficients: Sequence[mpf], weight: mpf) -> Exact:
+        """A row at its prices, and what it adds besides."""
+        priced = (self._price(i, j).times(t) for j, t in enumerate(coefficients) if t)
+        return total((total(priced), self.rows[i].extra().times(weight)))
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -178,31 +191,23 @@ class Classification:
         held = self.case.arrays[name]
         return Tensor(held.dtype, held.shape, by.get(name, self._by_entries)())
 
-    def _scatter(self, rows: Sequence[Sequence[Exact]]) -> list[Exact]:
-        """Numbers of rows, back in the order of the array."""
-        flat = [NOTHING] * math.prod(self.given.shape)
-        for places, numbers in zip(self.indices, rows, strict=True):
-            for place, number in zip(places, numbers, strict=True):
-                flat[place] = number
-        return flat
-
     def _by_entries(self) -> list[Exact]:
-        parts = zip(self.rows, self.coefficients, self.sample_weights, strict=True)
-        pulled = [self._pulled(row, t, s) for row, t, s in parts]
-        return self._scatter([[self.reduction.over(g) for g in row] for row in pulled])
+        pulled = [self._pulled(i) for i in range(len(self.rows))]
+        return self.given.scatter([[self.reduction.over(g) for g in row] for row in pulled])
 
-    def _pulled(self, row: Row, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+    def _pulled(self, i: int) -> list[Exact]:
+        weight = self.sample_weights[i]
         if not weight:
             return [NOTHING] * self.count
-        if any(mp.isnan(t) for t in coefficients):
+        if any(mp.isnan(t) for t in self.coefficients[i]):
             return [UNDEFINED] * self.count
-        return row.pull(coefficients, weight)
+        return self.rows[i].pull(self._pulls(i), weight)
 
     def _total(self, direct: Exact, of_count: mpf) -> Exact:
         return self.reduction.gradient(self.losses, direct, of_count)
 
     def _by_targets(self) -> list[Exact]:
-        return self._scatter([self._by_beliefs(i) for i in range(len(self.rows))])
+        return self.given.scatter([self._by_beliefs(i) for i in range(len(self.rows))])
 
     def _by_beliefs(self, i: int) -> list[Exact]:
         """By B_i: directly, and through the mass that the smoothing spreads."""
@@ -211,10 +216,11 @@ class Classification:
             c * self.shares[i] if k else ZERO
             for c, k in zip(self.class_weights, self.masks[i], strict=True)
         ]
-        through = dot(spread, self.rows[i].nats)
+        prices = self._prices(i)
+        through = dot(spread, prices)
         each = [
-            total((nat.times(on * c), through))
-            for c, nat in zip(self.class_weights, self.rows[i].nats, strict=True)
+            total((price.times(on * c), through))
+            for c, price in zip(self.class_weights, prices, strict=True)
         ]
         count = [on * c + mp.fsum(spread) for c in self.class_weights]
         return [self._total(g.times(s), s * n) for g, n in zip(each, count, strict=True)]
@@ -224,7 +230,8 @@ class Classification:
 
     def _by_class_weight(self, j: int) -> Exact:
         factors = [s * v[j] for s, v in zip(self.sample_weights, self.patterns, strict=True)]
-        return self._total(dot(factors, [row.nats[j] for row in self.rows]), mp.fsum(factors))
+        prices = [self._price(i, j) for i in range(len(self.rows))]
+        return self._total(dot(factors, prices), mp.fsum(factors))
 
     def _by_sample_weights(self) -> list[Exact]:
         return [self._by_sample_weight(i) for i in range(len(self.rows))]
@@ -234,4 +241,4 @@ class Classification:
             return NOTHING
         products = zip(self.class_weights, self.patterns[i], strict=True)
         factors = [c * v for c, v in products]
-        return self._total(loss(self.rows[i], factors, ONE), mp.fsum(factors))
+        return self._total(self._priced(i, factors, ONE), mp.fsum(factors))

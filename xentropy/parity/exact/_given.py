@@ -11,6 +11,7 @@ from mpmath import mpf
 
 from xentropy.parity._case import Array, Case
 from xentropy.parity._grid import Shape, drop, rows, spread
+from xentropy.parity.exact._number import NOTHING, Exact
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,25 @@ class Given:
         lengthwise = len(held.shape) == 1 and len(self.shape) > 1
         shape = self._along(held.shape[0]) if lengthwise else held.shape
         return [bool(held.values[i]) for i in spread(shape, self.shape)]
+
+    @property
+    def masks(self) -> list[list[bool]]:
+        """For every row, which classes take part."""
+        mask = self.mask()
+        return [pick(mask, row) for row in self.rows]
+
+    def split(self, name: str) -> list[list[mpf]]:
+        """An array of the operand's shape as its rows."""
+        values = self.flat(name)
+        return [pick(values, row) for row in self.rows]
+
+    def scatter(self, numbers: Sequence[Sequence[Exact]]) -> list[Exact]:
+        """Numbers of rows, back in the order of the array."""
+        flat = [NOTHING] * math.prod(self.shape)
+        for places, row in zip(self.rows, numbers, strict=True):
+            for place, number in zip(places, row, strict=True):
+                flat[place] = number
+        return flat
 
     def _along(self, count: int) -> Shape:
         return tuple(count if a == self.axis else 1 for a in range(len(self.shape)))

@@ -61,8 +61,8 @@ class Normalised:
     @cached_property
     def rows(self) -> list[tuple[Softmax, list[bool]]]:
         """The softmax of every row, and which classes take part."""
-        x, mask = self.given.flat("x"), self.given.mask()
-        return [(self._row(pick(x, r), pick(mask, r)), pick(mask, r)) for r in self.given.rows]
+        pairs = zip(self.given.split("x"), self.given.masks, strict=True)
+        return [(self._row(x, mask), mask) for x, mask in pairs]
 
     def _row(self, x: Sequence[mpf], mask: Sequence[bool]) -> Softmax:
         warp = Warp(self.temperature)
@@ -82,11 +82,7 @@ class Normalised:
         return self._tensor([_pulled(of, s, k, factor) for s, k in self.rows])
 
     def _tensor(self, numbers: Sequence[Sequence[Exact]]) -> Tensor:
-        flat = [NOTHING] * math.prod(self.given.shape)
-        for places, row in zip(self.given.rows, numbers, strict=True):
-            for place, number in zip(places, row, strict=True):
-                flat[place] = number
-        return Tensor(self.case.first.dtype, self.given.shape, flat)
+        return Tensor(self.case.first.dtype, self.given.shape, self.given.scatter(numbers))
 
 
 def _pulled(

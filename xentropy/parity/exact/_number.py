@@ -44,6 +44,17 @@ class Exact:
         size = abs(factor)
         return Exact(self.value * factor, self.scale * size, self.slack * size)
 
+    def product(self, other: Exact) -> Exact:
+        """The product of two numbers that are both computed."""
+        if NOTHING in (self, other):
+            return NOTHING
+        slack = self.slack * other.scale + other.slack * self.scale
+        return Exact(self.value * other.value, self.scale * other.scale, slack)
+
+    def negated(self) -> Exact:
+        """The same number with the other sign."""
+        return Exact(-self.value, self.scale, self.slack)
+
     def looser(self, units: float) -> Exact:
         """The same number with `units` more roundings of its scale granted."""
         return Exact(self.value, self.scale, self.slack + self.scale * units)
@@ -80,7 +91,10 @@ def dot(factors: Sequence[mpf], terms: Sequence[Exact]) -> Exact:
 
 @dataclass(frozen=True)
 class Tensor:
-    """Exact numbers in row-major order, and the dtype a framework must return them in."""
+    """Exact numbers in row-major order, and the dtype a framework must return them in.
+
+    Whole numbers and truth values are met exactly, and of their dtype only the kind is promised.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -100,6 +114,8 @@ class Tensor:
 
     def _entry(self, number: Exact) -> tuple[str, ...]:
         high = float(number.value)
+        if self.dtype not in FORMATS:
+            return tuple(x.hex() for x in (high, 0.0, 0.0, 1.0, 0.0))
         finite = math.isfinite(high)
         low = float(number.value - mpf(high)) if finite else 0.0
         allowed, unit = tolerance(number, compute_dtype(self.dtype)) if finite else (0.0, 1.0)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mpmath import mp, mpf
 
+from xentropy.parity.exact._given import Given
 from xentropy.parity.exact._number import (
     INFINITY,
     NOTHING,
@@ -16,7 +17,6 @@ from xentropy.parity.exact._number import (
     ZERO,
     Exact,
     depth,
-    dot,
     sure,
     total,
 )
@@ -38,7 +38,7 @@ class Row(Protocol):
         """What the row adds to the loss for each unit of its sample weight."""
         ...
 
-    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+    def pull(self, coefficients: Sequence[Exact], weight: mpf) -> list[Exact]:
         """The gradient of ``sum(coefficients * nats) + weight * extra`` by the row's entries."""
         ...
 
@@ -50,6 +50,16 @@ class Warp:
     temperature: mpf = ONE
     softcap: mpf | None = None
     z_loss: mpf = ZERO
+
+    @classmethod
+    def of(cls, given: Given) -> Warp:
+        """The warp that a case's options ask for."""
+        softcap = given.option("softcap", None)
+        return cls(
+            given.number("temperature", 1.0),
+            None if softcap is None else mpf(softcap),
+            given.number("z_loss", 0.0),
+        )
 
     def bent(self, x: mpf) -> mpf:
         """The value of the warp."""
@@ -90,25 +100,40 @@ class LogitRow:
             self.warp.z_loss
         )
 
-    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+    def pull_entropy(self) -> list[Exact]:
+        """The gradient of the entropy by the row's entries."""
+        slopes = _distinct(self.softmax.z, self.softmax.entropy_slope)
+        return [self.through(j, slope) for j, slope in enumerate(slopes)]
+
+    def pull_logsumexp(self) -> list[Exact]:
+        """The gradient of the log of the sum: 0 in a row of nothing but -inf."""
+        if self.softmax.top == -INFINITY:
+            return [NOTHING] * len(self.x)
+        return [self.through(j, self.softmax.share(j)) for j in range(len(self.x))]
+
+    def pull(self, coefficients: Sequence[Exact], weight: mpf) -> list[Exact]:
         """``w * p - t``, through the warp."""
-        mass, terms = mp.fsum(coefficients), sum(1 for t in coefficients if t)
+        given = [t for t in coefficients if t.value]
+        sums = (mp.fsum(getattr(t, name) for t in given) for name in ("value", "scale", "slack"))
+        mass, terms = Exact(*sums), len(given)
 
         def entry(j: int) -> Exact:
             bare = self._entry(j, coefficients[j], mass, terms)
             extra = self._extra(j).times(weight) if self.warp.z_loss else NOTHING
-            return self._through(j, total((bare, extra)) if self.warp.z_loss else bare)
+            return self.through(j, total((bare, extra)) if self.warp.z_loss else bare)
 
         keys = list(zip(self.x, coefficients, self.kept, strict=True))
         return _distinct(keys, entry)
 
-    def _entry(self, j: int, t: mpf, mass: mpf, terms: int) -> Exact:
+    def _entry(self, j: int, t: Exact, mass: Exact, terms: int) -> Exact:
         """One entry: of a hard label relative to itself, of soft targets to ``w * p + t``."""
-        share = self.softmax.share(j).times(mass)
-        value = share.value - t
+        share = self.softmax.share(j)
+        product = share.product(mass)
+        value = product.value - t.value
         if terms <= 1:
-            return Exact(value, abs(value), share.slack)
-        return Exact(value, share.scale + t, share.slack + depth(terms) * share.scale)
+            return _hard(value, share, mass)
+        slack = product.slack + t.slack + depth(terms) * product.scale
+        return Exact(value, product.scale + t.scale, slack)
 
     def _extra(self, j: int) -> Exact:
         lse, share = self.softmax.logsumexp(), self.softmax.share(j)
@@ -118,7 +143,7 @@ class LogitRow:
             2 * self.warp.z_loss
         )
 
-    def _through(self, j: int, g: Exact) -> Exact:
+    def through(self, j: int, g: Exact) -> Exact:
         """The chain rule: a masked class moves nothing, however far from the rest it lies."""
         if not self.kept[j]:
             return NOTHING
@@ -130,6 +155,14 @@ class LogitRow:
             g.scale * slope.value,
             g.slack * slope.value + g.scale * slope.slack,
         )
+
+
+def _hard(value: mpf, share: Exact, mass: Exact) -> Exact:
+    """``w * (p - 1)`` or ``w * p``: what w is off by, it is off by."""
+    if not mass.value:
+        return Exact(value, abs(value))
+    of_mass = abs(value) * mass.slack / mass.value
+    return Exact(value, abs(value), share.slack * mass.value + of_mass)
 
 
 def _distinct(keys: Sequence[Hashable], compute: Callable[[int], Exact]) -> list[Exact]:
@@ -160,14 +193,14 @@ class ProbabilityRow:
         """Nothing."""
         return NOTHING
 
-    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+    def pull(self, coefficients: Sequence[Exact], weight: mpf) -> list[Exact]:
         """``-t / p``, 0 where t is 0."""
         return [self._slope(t, j) for j, t in enumerate(coefficients)]
 
-    def _slope(self, t: mpf, j: int) -> Exact:
-        if not t or not self.kept[j]:
+    def _slope(self, t: Exact, j: int) -> Exact:
+        if not t.value or not self.kept[j]:
             return NOTHING
-        return sure(-t / self.p[j]) if self.p[j] else Exact(-INFINITY, ZERO)
+        return t.times(-1 / self.p[j]) if self.p[j] else Exact(-INFINITY, ZERO)
 
 
 class LogProbabilityRow:
@@ -183,11 +216,7 @@ class LogProbabilityRow:
         """Nothing."""
         return NOTHING
 
-    def pull(self, coefficients: Sequence[mpf], weight: mpf) -> list[Exact]:
+    def pull(self, coefficients: Sequence[Exact], weight: mpf) -> list[Exact]:
         """``-t``."""
-        return [sure(-t) if k else NOTHING for t, k in zip(coefficients, self.kept, strict=True)]
-
-
-def loss(row: Row, coefficients: Sequence[mpf], weight: mpf) -> Exact:
-    """The row's loss, weighted."""
-    return total((dot(coefficients, row.nats), row.extra().times(weight)))
+        pairs = zip(coefficients, self.kept, strict=True)
+        return [t.negated() if k else NOTHING for t, k in pairs]

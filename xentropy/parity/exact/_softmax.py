@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from mpmath import mp, mpf
 
@@ -13,6 +14,8 @@ from xentropy.parity.exact._number import (
     UNDEFINED,
     ZERO,
     Exact,
+    depth,
+    total,
 )
 
 
@@ -53,6 +56,26 @@ class Softmax:
             return Exact(ZERO if self.z[j] == self.lse else INFINITY, ZERO)
         value = self.lse - self.z[j]
         return Exact(value, value, self.sensitivity(j))
+
+    @cached_property
+    def entropy(self) -> Exact:
+        """``sum(p * nat)``, in which nothing cancels: an entry's error moves its own exponential,
+        and its nat against the mean of them.
+        """
+        if not self.defined:
+            return UNDEFINED
+        pairs = enumerate(zip(self.p, self.shaken, strict=True))
+        terms = [(p, self.nat(j).value, shaken) for j, (p, shaken) in pairs if p]
+        value = mp.fsum(p * nat for p, nat, _ in terms)
+        slack = mp.fsum(p * (1 + abs(nat - value)) * shaken for p, nat, shaken in terms)
+        return Exact(value, value, slack).looser(depth(len(terms)))
+
+    def entropy_slope(self, j: int) -> Exact:
+        """``p_j * (nat_j - H)``, the derivative of the entropy by ``z_j``."""
+        share, entropy = self.share(j), self.entropy
+        if not self.defined or not share.value:
+            return share
+        return share.product(total((self.nat(j), entropy.negated())))
 
     def logsumexp(self) -> Exact:
         """The log of the sum: the largest entry and a logarithm, of which neither may be lost in
