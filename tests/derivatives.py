@@ -36,6 +36,7 @@ TRANSFORMS: Mapping[str, tuple[str, ...]] = {
         "func.jacfwd twice",
         "forward over reverse",
         "compile, aot_eager",
+        "forward mode of compiled",
         "compile, func.hessian",
         "compile, inductor, dynamic",
         "autocast",
@@ -67,9 +68,6 @@ TRANSFORMS: Mapping[str, tuple[str, ...]] = {
         "x64 off",
     ),
 }
-
-#: What a framework cannot do for a sample, and the error that says so.
-LIMITS: Mapping[tuple[str, str], type[Exception]] = {}
 
 
 @dataclass(frozen=True)
@@ -326,6 +324,12 @@ SAMPLES: Mapping[str, Sample] = {
         score,
         fields=SCORE,
     ),
+}
+
+#: What a framework cannot do for a sample, and the error that says so. PyTorch has no forward mode
+#: through a program of its ahead-of-time autograd, not for its own functions either.
+LIMITS: Mapping[tuple[str, str], type[Exception]] = {
+    ("forward mode of compiled", name): NotImplementedError for name in SAMPLES
 }
 
 

@@ -65,13 +65,17 @@ def gradgradcheck(p: Problem) -> Found:
     return Found()
 
 
-def forward_mode(p: Problem) -> Found:
-    """Of leaves that require a gradient as well; those of func.jvp do not."""
+def _pushed(p: Problem, total: Callable[..., Any]) -> Found:
     ad = torch.autograd.forward_ad
     with ad.dual_level():
         dual = [ad.make_dual(*pair) for pair in zip(p.leaves, p.directions, strict=True)]
-        value, slope = ad.unpack_dual(p.total(*dual))
+        value, slope = ad.unpack_dual(total(*dual))
         return Found(value=float(value.detach()), slope=float(slope.detach()))
+
+
+def forward_mode(p: Problem) -> Found:
+    """Of leaves that require a gradient as well; those of func.jvp do not."""
+    return _pushed(p, p.total)
 
 
 def func_grad(p: Problem) -> Found:
@@ -130,6 +134,11 @@ def compile_aot_eager(p: Problem) -> Found:
     torch._dynamo.reset()
     compiled = torch.compile(p.total, fullgraph=True, backend="aot_eager")
     return Found(gradient=plain(p.gradient(compiled)))
+
+
+def forward_mode_of_compiled(p: Problem) -> Found:
+    torch._dynamo.reset()
+    return _pushed(p, torch.compile(p.total, fullgraph=True, backend="aot_eager"))
 
 
 def compile_func_hessian(p: Problem) -> Found:

@@ -128,14 +128,15 @@ class TorchBackend(Backend):
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
         compiling = torch.compiler.is_compiling()
-        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves):
-            attached = _Attached if compiling else _AttachedBothWays
-            outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
-            return outputs[: len(rule.outputs) + len(rule.others)]
         # Forward mode alone, and what torch.compile traces of torch.func's transforms, does not
-        # tell itself by a leaf that requires a gradient: it differentiates these operations.
+        # tell itself by a leaf that requires a gradient; and torch.compile knows no jvp of ours.
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
-        return rule.forward(xp, leaves, again=again)[0]
+        moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
+        if not moving or (again and compiling):
+            return rule.forward(xp, leaves, again=again)[0]
+        attached = _Attached if compiling else _AttachedBothWays
+        outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
+        return outputs[: len(rule.outputs) + len(rule.others)]
 
     def value_and_grad(
         self,
