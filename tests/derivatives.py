@@ -326,12 +326,6 @@ SAMPLES: Mapping[str, Sample] = {
     ),
 }
 
-#: What a framework cannot do for a sample, and the error that says so. PyTorch has no forward mode
-#: through a program of its ahead-of-time autograd, not for its own functions either.
-LIMITS: Mapping[tuple[str, str], type[Exception]] = {
-    ("forward mode of compiled", name): NotImplementedError for name in SAMPLES
-}
-
 
 # What the derivatives are: differences of the definition with a step of 1e-15 in 60 digits.
 

@@ -125,6 +125,15 @@ for x in (torch.zeros(2, 4, requires_grad=True), torch.nn.Parameter(torch.zeros(
     assert done.stdout.count("\n") == 2
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+def test_what_pytorch_cannot_push_through_compiled_code_is_an_error() -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: xe.cross_entropy(x, 1), backend="aot_eager")
+    ad = torch.autograd.forward_ad
+    with ad.dual_level(), pytest.raises(NotImplementedError, match="jvp"):
+        compiled(ad.make_dual(torch.randn(3, requires_grad=True), torch.ones(3)))
+
+
 def test_two_backwards_and_accumulation() -> None:
     x = torch.randn(3, 4, requires_grad=True)
     loss = xe.cross_entropy(x, torch.tensor([0, 1, 2]))
