@@ -46,7 +46,7 @@ def exact_entropy(x: list[Any]) -> Any:
 
 
 @pytest.mark.parametrize("where", [None, WHERE, FULL_WHERE], ids=["all", "classes", "mask"])
-@pytest.mark.parametrize("temperature", [1.0, 0.7, 3.0])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_entropy(framework: Framework, where: Any, temperature: float, dtype: str) -> None:
     mask = None if where is None else framework.array(where, "bool")
@@ -445,24 +445,29 @@ def test_equal_logits(framework: Framework, mode: str, classes: int, shift: floa
         assert (framework.numpy(grad) == 0).all()
 
 
-ROWS = arrays(
-    np.float32,
-    4,
-    elements=st.floats(-200, 200, width=32, allow_nan=False, allow_subnormal=False),
-)
+def rows(limit: float) -> st.SearchStrategy[np.ndarray]:
+    return arrays(
+        np.float32,
+        4,
+        elements=st.floats(-limit, limit, width=32, allow_nan=False, allow_subnormal=False),
+    )
+
+
 ANY_FRAMEWORK = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=100,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
 @ANY_FRAMEWORK
-@given(x=ROWS, y=ROWS, near=st.floats(0, 1))
-def test_never_negative(framework: Framework, x: np.ndarray, y: np.ndarray, near: float) -> None:
+@given(x=rows(50), moves=rows(4), digits=st.integers(-1, 7))
+def test_never_negative(
+    framework: Framework, x: np.ndarray, moves: np.ndarray, digits: int
+) -> None:
     """And its gradient sums to about 0."""
-    y = (near * x + (1 - near) * y).astype(np.float32)
+    y = x + moves * np.float32(10.0**-digits)
     value, grad = framework.value_and_grad(
         xe.kl_divergence, framework.array(x), framework.array(y), targets_are="logits"
     )
