@@ -11,6 +11,9 @@ from typing import Any
 import mpmath
 import numpy as np
 
+#: The loss of a class by its probability.
+Curve = Callable[[np.ndarray], np.ndarray]
+
 
 def coefficients(
     targets: np.ndarray,
@@ -69,9 +72,14 @@ def cross_entropy(
     normalizer: Any = "weights",
     sample_weights: Any = None,
     ignore_index: int | None = None,
+    curve: Curve = lambda p: -np.log(p),
+    alpha: Any = 1.0,
     **options: Any,
 ) -> Any:
-    """The loss over classes by its definition: -sum of t log p, over every class."""
+    """The loss over classes by its definition: the sum of t alpha f(p), over every class.
+
+    f is -log p, or another ``curve``; ``alpha`` is not part of what a mean divides by.
+    """
     shape = x.shape
     scale = np.ones(tuple(np.delete(shape, axis)))
     if sample_weights is not None:
@@ -88,7 +96,8 @@ def cross_entropy(
         **options,
     )
     log_p, lse = log_probabilities(x, axis, source, where, temperature, softcap)
-    rows = -np.sum(np.where(t == 0, 0.0, t * np.where(t == 0, 0.0, log_p)), axis=-1)
+    losses = curve(np.exp(np.where(t == 0, 0.0, log_p)))
+    rows = np.sum(np.where(t == 0, 0.0, t * alpha * losses), axis=-1)
     if z_loss:
         rows = rows + z_loss * scale * lse**2
     counts = {"weights": t.sum(), "valid": (scale != 0).sum(), "batch": scale.size}
@@ -132,14 +141,17 @@ def binary_cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
     normalizer: Any = "weights",
+    curve: Curve = lambda p: -np.log(p),
+    alpha: float | None = None,
 ) -> Any:
-    """The binary loss by its definition, from the probability."""
+    """The binary loss by its definition, from the probability; options as in cross_entropy."""
     p = np.asarray(x, np.float64)
     p = 1 / (1 + np.exp(-p)) if from_logits else p
     scale = np.ones(p.shape) if sample_weights is None else np.asarray(sample_weights, np.float64)
     on = scale * pos_weight * ((1 - label_smoothing) * targets + label_smoothing / 2)
     off = scale * ((1 - label_smoothing) * (1 - targets) + label_smoothing / 2)
-    rows = -(on * np.log(p) + off * np.log(1 - p))
+    yes, no = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    rows = yes * on * curve(p) + no * off * curve(1 - p)
     counts = {"weights": (on + off).sum(), "valid": (scale != 0).sum(), "batch": scale.size}
     return reduced(rows, reduction, counts, normalizer)
 
@@ -188,3 +200,25 @@ def ulps(got: Any, exact: mpmath.mpf, dtype: str, scale: Any = None) -> float:
     spacing = mpmath.mpf(float(np.spacing(kind(float(size)))))
     with mpmath.workdps(80):
         return float(abs(mpmath.mpf(float(got)) - exact) / spacing)
+
+
+def precise_row(
+    function: Callable[[list[mpmath.mpf]], mpmath.mpf], x: Any, digits: int = 120
+) -> tuple[mpmath.mpf, list[mpmath.mpf]]:
+    """A function of a row of numbers and its gradient, by differences in many digits."""
+    with mpmath.workdps(digits):
+        row = [mpmath.mpf(float(v)) for v in x]
+        step = mpmath.mpf(10) ** (-digits // 3)
+
+        def slope(j: int) -> mpmath.mpf:
+            ends = [function([*row[:j], row[j] + s * step, *row[j + 1 :]]) for s in (1, -1)]
+            return (ends[0] - ends[1]) / (2 * step)
+
+        return function(row), [slope(j) for j in range(len(row))]
+
+
+def precise_softmax(x: Any) -> list[mpmath.mpf]:
+    """The softmax of a row of mpmath numbers by its definition."""
+    powers = [mpmath.exp(v) for v in x]
+    total = mpmath.fsum(powers)
+    return [power / total for power in powers]
