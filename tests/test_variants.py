@@ -356,6 +356,7 @@ PRECISE: list[tuple[Callable[..., Any], dict[str, Any], Callable[..., Any]]] = [
     (xe.focal_loss, {}, lambda p: (1 - p) ** 2 * -mpmath.log(p)),
     (xe.focal_loss, {"gamma": 0.5}, lambda p: mpmath.sqrt(1 - p) * -mpmath.log(p)),
     (xe.poly_loss, {}, lambda p: -mpmath.log(p) + 2 * (1 - p)),
+    (xe.poly_loss, {"epsilon": -1.0}, lambda p: -mpmath.log(p) - (1 - p)),
     (
         xe.generalized_cross_entropy,
         {"q": 0.75},

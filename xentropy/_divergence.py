@@ -268,14 +268,7 @@ def opposed(xp: Namespace, p: Array, t: Array, ratio: Array) -> Array:
 
 
 def terms(xp: Namespace, t: Array, ratio: Array, excess: Array) -> Array:
-    """t l + (p - t) of every class, which is not negative: t (l - 1 + e^-l) by its series."""
+    """t l + (p - t) of every class, which is not negative: t (l - 1 + e^-l)."""
     small = (ratio > -1) & (ratio < 1)
-    near = xp.where(small, ratio, xp.zeros_like(ratio))
-    series = xp.ones_like(near)
-    # l^2 / 2 - l^3 / 6 + ..., to the last place of float64.
-    for n in range(_TERMS, 2, -1):
-        series = 1 - near * series / n
-    return xp.where(small, t * near * near * series / 2, times(xp, t, ratio) + excess)
-
-
-_TERMS = 20
+    near = t * _stats.over_tangent(xp, xp.where(small, ratio, xp.zeros_like(ratio)))
+    return xp.where(small, near, times(xp, t, ratio) + excess)

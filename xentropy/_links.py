@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from xentropy._stats import Coefficients, every, pick, times
+from xentropy._stats import Coefficients, every, over_tangent, pick, times
 from xentropy._typing import Array, Namespace
 
 
@@ -56,7 +56,13 @@ class Poly:
     epsilon: float
 
     def value(self, xp: Namespace, surprisal: Array) -> Array:
-        """The surprisal and the first power of its expansion, weighted more."""
+        """The surprisal and the first power of its expansion, weighted more.
+
+        Where that would cancel: (1 + epsilon) q - epsilon (q - (1 - p)).
+        """
+        if self.epsilon < 0:
+            above = over_tangent(xp, surprisal)
+            return (1 + self.epsilon) * surprisal - self.epsilon * above
         return surprisal + self.epsilon * opposite(xp, surprisal)
 
     def slope(self, xp: Namespace, surprisal: Array) -> Array:

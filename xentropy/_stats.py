@@ -125,6 +125,20 @@ def times(xp: Namespace, weight: Array, value: Array) -> Array:
     return weight * xp.where(silent, xp.zeros_like(value), value)
 
 
+def over_tangent(xp: Namespace, x: Array) -> Array:
+    """x - 1 + e^-x, how far e^-x lies above its tangent at 0: by the series where that is near."""
+    small = (x > -1) & (x < 1)
+    near = xp.where(small, x, xp.zeros_like(x))
+    series = xp.ones_like(near)
+    # x^2 / 2 - x^3 / 6 + ..., to the last place of float64.
+    for n in range(_TERMS, 2, -1):
+        series = 1 - near * series / n
+    return xp.where(small, near * near * series / 2, x + xp.expm1(-x))
+
+
+_TERMS = 20
+
+
 # The coefficients.
 
 
