@@ -96,7 +96,8 @@ def cross_entropy(
         **options,
     )
     log_p, lse = log_probabilities(x, axis, source, where, temperature, softcap)
-    losses = curve(np.exp(np.where(t == 0, 0.0, log_p)))
+    with np.errstate(divide="ignore"):
+        losses = curve(np.exp(np.where(t == 0, 0.0, log_p)))
     rows = np.sum(np.where(t == 0, 0.0, t * alpha * losses), axis=-1)
     if z_loss:
         rows = rows + z_loss * scale * lse**2

@@ -193,8 +193,12 @@ def prepared(framework: Framework, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("options", KL_OPTIONS, ids=",".join)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("logits", options) for options in KL_OPTIONS]
+    + [(kind, options) for kind in KINDS[:2] for options in KL_OPTIONS[4::2] + KL_OPTIONS[-1:]],
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
+)
 def test_divergence(framework: Framework, kind: str, options: dict[str, Any]) -> None:
     targets = targets_of(kind, options.get("where"))
     value = xe.kl_divergence(
@@ -426,8 +430,7 @@ def test_nearly_equal_logits_of_a_temperature(framework: Framework, temperature:
     check_close(framework, x, y, temperature=temperature)
 
 
-@pytest.mark.parametrize("shift", [0.0, 8.0])
-@pytest.mark.parametrize("classes", [1, 3, 1000])
+@pytest.mark.parametrize(("classes", "shift"), [(1, 0.0), (3, 8.0), (1000, 0.0)])
 def test_equal_logits(framework: Framework, mode: str, classes: int, shift: float) -> None:
     """Exactly 0, also where the two differ by a constant that floats hold."""
     x = np.round(np.random.default_rng(5).standard_normal((2, classes)) * 64) / 16
@@ -466,13 +469,14 @@ ANY_FRAMEWORK = settings(
 def test_never_negative(
     framework: Framework, x: np.ndarray, moves: np.ndarray, digits: int
 ) -> None:
-    """And its gradient sums to about 0."""
+    """And its gradient sums to about 0, down to the numbers that XLA takes for 0."""
     y = x + moves * np.float32(10.0**-digits)
     value, grad = framework.value_and_grad(
         xe.kl_divergence, framework.array(x), framework.array(y), targets_are="logits"
     )
     assert value >= 0
-    assert abs(grad.astype(np.float64).sum()) <= 1e-5 * np.abs(grad).max()
+    allowed = 1e-5 * np.abs(grad).max() + 4 * np.finfo(np.float32).tiny
+    assert abs(grad.astype(np.float64).sum()) <= allowed
 
 
 @pytest.mark.parametrize("margin", [5.0, 20.0, 60.0, 200.0])
