@@ -166,15 +166,10 @@ def test_a_derivative_is_left_out_by_declaration_alone(column, lost):
 
 
 def test_no_column_declares_a_value_or_a_gradient_away():
-    """And an automatic differentiation has both derivatives in eager mode."""
+    """And an automatic differentiation has both derivatives, compiled too."""
     columns = {f"{n} {m}": left_out(f"{n} {m}") for n, b in BACKENDS.items() for m in b.modes}
     assert {q for declared in columns.values() for q in declared} <= {"jvp", "hvp"}
-    assert [n for n, declared in columns.items() if declared] == [
-        "numpy eager",
-        "torch compiled",
-        "strict eager",
-    ]
-    assert set(columns["torch compiled"]) == {"jvp"}
+    assert [n for n, declared in columns.items() if declared] == ["numpy eager", "strict eager"]
 
 
 def test_a_derivative_that_is_off_is_bad():

@@ -47,12 +47,11 @@ class Backend:
 
 _PLAIN = "there is no automatic differentiation"
 _WITHOUT = {"eager": {"jvp": _PLAIN, "hvp": _PLAIN}}
-_REVERSE = {"compiled": {"jvp": "torch.compile does not trace forward mode"}}
 
 #: By name, in the order of the columns.
 BACKENDS = {
     "numpy": Backend("numpy", compiles=False, left_out=_WITHOUT),
-    "torch": Backend("torch", left_out=_REVERSE),
+    "torch": Backend("torch"),
     "tensorflow": Backend("tensorflow"),
     "jax": Backend("jax"),
     "strict": Backend("array_api_strict", compiles=False, inspects=False, left_out=_WITHOUT),

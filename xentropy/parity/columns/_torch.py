@@ -14,7 +14,15 @@ import torch
 
 from xentropy.parity._case import Array, Case
 from xentropy.parity._cases import identity
-from xentropy.parity.columns._adapter import Call, Result, Tensors, along, described, output
+from xentropy.parity.columns._adapter import (
+    Call,
+    Paths,
+    Result,
+    Tensors,
+    along,
+    described,
+    output,
+)
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._torch_twins import twin
 
@@ -87,8 +95,8 @@ class Torch:
         return run
 
     def derivatives(self, case: Case, call: Call) -> Call:
-        """Forward mode over the value and over its gradient; reverse over reverse, which is
-        compiled.
+        """Forward mode over the value and over its gradient; compiled, the latter is reverse over
+        reverse, another way through what is traced.
         """
         run = _twice if self.compiled else _forward
         return self.forward(case, partial(run, case, call))
@@ -119,15 +127,21 @@ def _summed(function: Call) -> Call:
 
 
 def _forward(case: Case, call: Call, tensors: Tensors, directions: Tensors) -> Any:
-    moving = {n: tensors[n] for n in directions}
     paths = along(case, call, tensors, _summed)
-    return {n: torch.func.jvp(path, (moving,), (directions,))[1] for n, path in paths.items()}
+    return _pushed(paths, tensors, directions, *paths)
+
+
+def _pushed(paths: Paths, tensors: Tensors, directions: Tensors, *names: str) -> dict[str, Any]:
+    moving = {n: tensors[n] for n in directions}
+    return {n: torch.func.jvp(paths[n], (moving,), (directions,))[1] for n in names}
 
 
 def _twice(case: Case, call: Call, tensors: Tensors, directions: Tensors) -> Any:
-    """The gradient by the first operand of the derivative in the direction, itself a product with
-    the gradient: second derivatives are symmetric.
+    """Forward mode; and the gradient by the first operand of the derivative in the direction.
+
+    That one is itself a product with the gradient: second derivatives are symmetric.
     """
+    found = _pushed(along(case, call, tensors, _summed), tensors, directions, "jvp")
     first = next(iter(case.arrays))
 
     def moved(x: Any) -> Any:
@@ -137,7 +151,9 @@ def _twice(case: Case, call: Call, tensors: Tensors, directions: Tensors) -> Any
         gradients = torch.func.grad(lambda moving: value(moving).sum())(moving)
         return sum((gradients[n] * directions[n]).sum() for n in directions)
 
-    return {"hvp": torch.func.grad(moved)(tensors[first])} if "hvp" in case.derivatives else {}
+    if "hvp" in case.derivatives:
+        found["hvp"] = torch.func.grad(moved)(tensors[first])
+    return found
 
 
 def make(compiled: bool) -> Torch:
