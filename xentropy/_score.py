@@ -67,9 +67,7 @@ class RowScore:
         visit = self.loss.visit(xp, given, Left(*residuals), again=again)
         axis = self.loss.axis
         wide = Bars(*(None if x is None else xp.expand_dims(x, axis=axis) for x in bar))
-        zero = xp.zeros_like(visit.left.losses)
-        of_loss = bar.loss if bar.loss is not None else xp.squeeze(zero, axis=axis)
-        by_first, others = self.loss.pull(xp, given, want, visit, of_loss)
+        by_first, others = self._of_loss(xp, given, want, visit, bar.loss)
         if want.targets and not self.loss.hard and wide.log_prob is not None:
             more = self._by_targets(xp, visit) * wide.log_prob
             more = xp.astype(more, given.targets.dtype)
@@ -79,6 +77,18 @@ class RowScore:
         for part_bar, part in self._by_scores(xp, visit, wide):
             by_first = by_first + part_bar * self.loss.chain(xp, given, part)
         return others._replace(logits=self.loss.shaped(xp, given, by_first))
+
+    def _of_loss(
+        self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, bar: Array | None
+    ) -> tuple[Array | None, Leaves]:
+        """What the loss pulls back; where nobody asks for it not even its NaN."""
+        if bar is not None:
+            return self.loss.pull(xp, leaves, want, visit, bar)
+        still = (
+            xp.zeros_like(leaf) if asked else None for leaf, asked in zip(leaves, want, strict=True)
+        )
+        by_first = xp.zeros_like(visit.scores) if want.logits else None
+        return by_first, Leaves(*still)._replace(logits=None)
 
     def _kept(self, xp: Namespace, visit: Visit) -> Array:
         """1 in the rows that are not ignored."""
@@ -109,6 +119,8 @@ class RowScore:
             parts.append((-bars.log_prob, _stats.pullback(xp, visit.seen, peak, t, axis=axis)))
         if bars.lse is not None:
             p = _stats.probabilities(xp, visit.seen, peak)
+            # The logsumexp of a row of -inf is -inf, and no logit moves it.
+            p = xp.where(peak == -float("inf"), xp.zeros_like(p), p)
             parts.append((bars.lse, times(xp, kept, p)))
         if bars.entropy is not None:
             total = _stats.moment(xp, visit.seen, axis)

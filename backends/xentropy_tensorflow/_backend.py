@@ -67,7 +67,10 @@ class TensorFlowBackend(Backend):
             if leaf is not None and leaf.dtype.is_floating and name not in rule.constant:
                 # The first leaf carries the values themselves, the others add a zero to them.
                 carried = floating if index == 0 else [tf.zeros_like(value) for value in floating]
-                parts = _attach(rule, leaves, constants, index, carried)
+                parts = [
+                    _attach(rule, leaves, constants, index, place, value)
+                    for place, value in enumerate(carried)
+                ]
                 both = zip(results, parts, strict=True)
                 results = parts if index == 0 else [a + b for a, b in both]
         return *results, *values[len(results) :]
@@ -78,23 +81,25 @@ def _attach(
     leaves: tuple[Array | None, ...],
     residuals: tuple[Array, ...],
     index: int,
-    values: list[Array],
-) -> list[Array]:
-    """Values that no tape knows, now with the gradients of one leaf.
+    place: int,
+    value: Array,
+) -> Array:
+    """A value that no tape knows, the one at ``place``, now with the gradient of one leaf.
 
-    One leaf at a time, so that a tape which does not watch a leaf never asks for its gradient.
+    One leaf and one value at a time, so that a tape which does not watch a leaf, or a loss that
+    does not use a value, never asks for its gradient.
     """
     wanted = tuple(i == index for i in range(len(leaves)))
 
     @tf.custom_gradient
-    def attached(_: Array) -> tuple[list[Array], Any]:
-        def pull(*bars: Array) -> Array:
+    def attached(_: Array) -> tuple[Array, Any]:
+        def pull(bar: Array) -> Array:
+            bars = tuple(bar if i == place else None for i in range(len(rule.outputs)))
             return rule.pullback(xp, leaves, residuals, bars, wanted, again=True)[index]
 
-        return [tf.identity(value) for value in values], pull
+        return tf.identity(value), pull
 
-    found: list[Array] = attached(leaves[index])
-    return found
+    return attached(leaves[index])
 
 
 backend = TensorFlowBackend("tensorflow", xp, tf.int64)
