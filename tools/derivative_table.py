@@ -15,10 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from derivatives import SAMPLES, TRANSFORMS  # noqa: E402 - a folder without a package
+from blocks import replace  # noqa: E402 - after the folder without a package
+from derivatives import SAMPLES, TRANSFORMS  # noqa: E402
 
 PAGE = ROOT / "docs" / "derivatives.md"
-START, END = "<!-- table: tools/derivative_table.py -->\n", "<!-- end of table -->"
 TITLES = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 
 
@@ -57,9 +57,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="fail if the file is out of date")
     given = parser.parse_args()
     text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    after = rest.split(END)[1]
-    wanted = f"{before}{START}{table()}{END}{after}"
+    wanted = replace(text, "table", Path(__file__).name, table())
     if given.check and wanted != text:
         raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
     PAGE.write_text(wanted, encoding="utf-8")

@@ -25,11 +25,11 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import exact
 import numpy as np
 import support
+from blocks import replace
 from columns import IGNORED, Ask, Column, Keras, Optax, PyTorch, SciPy, TensorFlow, Xentropy
 from kits import JaxKit, NotOfferedError, NumPyKit, TensorFlowKit, TorchKit
 
 README = Path(__file__).parents[1] / "README.md"
-START, END = "<!-- {}: tools/readme_table.py -->\n", "<!-- end of {} -->\n"
 NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?(?:e[-+]\d+)?\b")
 RAISES = "raises"
 TOLERANCE = 1e-3
@@ -182,16 +182,6 @@ def table() -> str:
     return f"{body}\n\n<sub>{versions}.</sub>\n"
 
 
-def replace(text: str, name: str, made: str) -> str:
-    """Put a block between the two comments that carry its name."""
-    start, end = START.format(name), END.format(name)
-    head, found, rest = text.partition(start)
-    _, closed, tail = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"README.md has no block between {start.strip()} and {end.strip()}")
-    return head + start + made + end + tail
-
-
 def is_same(before: str, after: str) -> bool:
     """Compare pages; the numbers in their tables may differ by 1 %, as processors round halves."""
     lines, others = before.splitlines(), after.splitlines()
@@ -220,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         blocks = {"comparison": table(), "support": support.table()}
     before = after = README.read_text(encoding="utf-8")
     for name, made in blocks.items():
-        after = replace(after, name, made)
+        after = replace(after, name, Path(__file__).name, made)
     if not options.check:
         README.write_text(after, encoding="utf-8")
     print("\n".join(blocks.values()))
