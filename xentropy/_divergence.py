@@ -32,13 +32,20 @@ class Leaves(NamedTuple):
 
 
 class Side(NamedTuple):
-    """One of the two distributions as logits: scores, maxima, exponentials, softmax, -log of it."""
+    """One of the two distributions as logits: scores, maxima, exponentials, -log of the softmax.
+
+    And the softmax itself, where both are logits.
+    """
 
     scores: Array
     max: Array
     seen: Shares
-    p: Array
     surprisal: Array
+    p: Array = None
+
+    def normalized(self, xp: Namespace) -> Side:
+        """The same with its softmax."""
+        return self._replace(p=_stats.probabilities(xp, self.seen, self.max))
 
 
 class Visit(NamedTuple):
@@ -89,7 +96,8 @@ class Divergence:
         if self.reduction == "none":
             value = xp.squeeze(value, axis=self.axis)
         sides = [side for side in (visit.side, visit.other) if side is not None]
-        return (value,), tuple(part for side in sides for part in (side.max, side.seen.rest))
+        parts = (part for side in sides for part in (side.max, side.seen.rest))
+        return (value,), (visit.divergence, *parts)
 
     def pullback(
         self,
@@ -157,20 +165,25 @@ class Divergence:
         again: bool = False,
     ) -> Visit:
         mask = along(xp, leaves.where, leaves.logits.ndim, self.axis)
-        side, other = self._side(xp, leaves.logits, mask, residuals[:2], again=again), None
+        side, other = self._side(xp, leaves.logits, mask, residuals[1:3], again=again), None
+        # What the forward has made is not made again, but where it is to be differentiated.
+        divergence = None if again or not residuals else residuals[0]
         if self.targets_are == "logits":
-            other = self._side(xp, leaves.targets, mask, residuals[2:], again=again)
+            side = side.normalized(xp)
+            other = self._side(xp, leaves.targets, mask, residuals[3:], again=again).normalized(xp)
             own = xp.argmax(side.scores, axis=self.axis, keepdims=True)
             own = xp.astype(own, self.index_dtype)
             t, ratio = other.p, log_ratio(xp, side, other, own, self.axis, self.temperature)
             excess = opposed(xp, side.p, t, ratio)
-            divergence = xp.sum(terms(xp, t, ratio, excess), axis=self.axis, keepdims=True)
-            mass = xp.ones_like(divergence)
+            mass = xp.ones_like(side.max)
+            if divergence is None:
+                divergence = xp.sum(terms(xp, t, ratio, excess), axis=self.axis, keepdims=True)
         else:
             t, log_t = self._given(xp, leaves.targets)
             mass, ratio = xp.sum(t, axis=self.axis, keepdims=True), log_t + side.surprisal
             excess = _stats.residual(xp, side.seen, side.max, t, mass)
-            divergence = xp.sum(times(xp, t, ratio), axis=self.axis, keepdims=True)
+            if divergence is None:
+                divergence = xp.sum(times(xp, t, ratio), axis=self.axis, keepdims=True)
         scale = leaves.sample_weights
         if scale is not None:
             scale = xp.expand_dims(xp.astype(scale, self.dtype), axis=self.axis)
@@ -198,16 +211,14 @@ class Divergence:
         seen = _stats.shares(
             xp, x, peak, axis=self.axis, temperature=self.temperature, rest=rest, again=again
         )
-        p = _stats.probabilities(xp, seen, peak)
-        return Side(x, peak, seen, p, _stats.surprisal(xp, seen, peak))
+        return Side(x, peak, seen, _stats.surprisal(xp, seen, peak))
 
     def _reducer(self, xp: Namespace, leaves: Leaves, mass: Array, scale: Array | None) -> Reducer:
-        kept, ones = None, xp.ones_like(mass)
+        kept = None
         if self.normalizer == "valid" and scale is not None:
-            kept = xp.sum(xp.where(scale == 0, xp.zeros_like(ones), ones))
+            kept = _stats.counted(xp, scale, mass)
         mass = mass if scale is None else times(xp, scale, mass)
         number = leaves.normalizer
-        number = None if number is None else xp.astype(number, self.dtype)
         return reduction_.reducer(xp, self.reduction, self.normalizer, mass, kept, number)
 
 

@@ -181,11 +181,8 @@ def kl_divergence(
 
 def _distribution(inputs: Inputs, targets: Any, targets_are: str) -> Array:
     """Targets of the logits' shape; only probabilities may be integers or flags."""
-    array = inputs.array(targets, "targets", floating=True)
+    array = inputs.weights(targets, "targets")
     inputs.fit(array, inputs.shape, "targets", "both must have the same shape")
-    kind = inputs.backend.kind(array)
-    if kind in ("complex floating", "other"):
-        raise _errors.dtype("targets", "real", array.dtype)
-    if targets_are != "probabilities" and kind != "real floating":
+    if targets_are != "probabilities" and inputs.backend.kind(array) != "real floating":
         raise _errors.dtype("targets", f"floating where they are {targets_are}", array.dtype)
     return array

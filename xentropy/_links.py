@@ -7,6 +7,7 @@ has nothing to say but f and f'. Both are exact where p is near 1, because 1 - p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,25 +95,21 @@ def opposite(xp: Namespace, surprisal: Array) -> Array:
     return xp.where(likely, -near, 1 - xp.exp(-surprisal))
 
 
-def weigh_link(xp: Namespace, t: Coefficients, link: Link, surprisal: Array, axis: int) -> Array:
-    """The sum of t_j f(q_j) of every row; of a label alone f is computed only there."""
-    total = None
-    if t.on is not None:
-        total = times(xp, t.on, link.value(xp, pick(xp, surprisal, t.label, axis)))
-    if t.spread is None and t.dense is None:
-        return total
-    others = every(xp, t._replace(label=None, on=None), surprisal, axis)
-    dense = times(xp, others, link.value(xp, surprisal))
-    dense = xp.sum(dense, axis=axis, keepdims=True)
-    return dense if total is None else total + dense
+def bent(
+    xp: Namespace,
+    t: Coefficients,
+    curve: Callable[[Namespace, Array], Array],
+    surprisal: Array,
+    axis: int,
+) -> Coefficients:
+    """The coefficients t_j curve(q_j); of a label alone the curve is computed only there.
 
-
-def bent(xp: Namespace, t: Coefficients, link: Link, surprisal: Array, axis: int) -> Coefficients:
-    """The coefficients t_j f'(q_j), whose cross-entropy has the gradient of the bent loss."""
+    With f they sum to the bent loss, with f' their cross-entropy has its gradient.
+    """
     on = dense = None
     if t.on is not None:
-        on = times(xp, t.on, link.slope(xp, pick(xp, surprisal, t.label, axis)))
+        on = times(xp, t.on, curve(xp, pick(xp, surprisal, t.label, axis)))
     if t.spread is not None or t.dense is not None:
         others = every(xp, t._replace(label=None, on=None), surprisal, axis)
-        dense = times(xp, others, link.slope(xp, surprisal))
+        dense = times(xp, others, curve(xp, surprisal))
     return Coefficients(label=t.label, on=on, dense=dense)

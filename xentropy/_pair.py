@@ -138,10 +138,8 @@ class PairLoss:
     def _reducer(self, xp: Namespace, leaves: Leaves, left: Left) -> Reducer:
         kept = None
         if self.normalizer == "valid" and leaves.sample_weights is not None:
-            one = xp.ones_like(left.mass)
-            kept = xp.sum(xp.where(leaves.sample_weights == 0, xp.zeros_like(one), one))
+            kept = _stats.counted(xp, leaves.sample_weights, left.mass)
         number = leaves.normalizer
-        number = None if number is None else xp.astype(number, self.dtype)
         return reduction_.reducer(xp, self.reduction, self.normalizer, left.mass, kept, number)
 
     def _slope(self, xp: Namespace, x: Array, pair: Pair) -> Array:

@@ -33,7 +33,7 @@ def reducer(
     if reduction != "mean":
         return Reducer(reduction)
     if number is not None:
-        return Reducer(reduction, number)
+        return Reducer(reduction, xp.astype(number, masses.dtype))
     if normalizer == "weights":
         return Reducer(reduction, xp.sum(masses), divides_by_mass=True)
     if normalizer == "valid" and kept is not None:

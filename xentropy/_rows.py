@@ -151,7 +151,6 @@ class RowLoss:
     def _reducer(self, xp: Namespace, leaves: Leaves, targets: Targets, left: Left) -> Reducer:
         kept = _targets.kept_rows(xp, targets) if self.normalizer == "valid" else None
         number = leaves.normalizer
-        number = None if number is None else xp.astype(number, self.dtype)
         return reduction_.reducer(xp, self.reduction, self.normalizer, left.mass, kept, number)
 
     def _scores(self, xp: Namespace, leaves: Leaves) -> Array:
@@ -223,7 +222,8 @@ class RowLoss:
             losses = _stats.finish(xp, stats)
         else:
             surprisal = self._surprisal(xp, scores, seen, left)
-            losses = _links.weigh_link(xp, balanced, self.link, surprisal, self.axis)
+            bent = _links.bent(xp, balanced, self.link.value, surprisal, self.axis)
+            losses = _stats.mass(xp, bent, self.axis)
         return left._replace(losses=self._with_z(xp, targets, left, losses))
 
     def _surprisal(self, xp: Namespace, scores: Array, seen: Shares | None, left: Left) -> Array:
@@ -248,7 +248,7 @@ class RowLoss:
         t = visit.coefficients
         if self.link is not None:
             surprisal = self._surprisal(xp, visit.scores, visit.seen, visit.left)
-            t = _links.bent(xp, t, self.link, surprisal, self.axis)
+            t = _links.bent(xp, t, self.link.slope, surprisal, self.axis)
         if visit.seen is None:
             # w - w is 0, and NaN throughout the row of a label that is no class.
             still = visit.left.mass - visit.left.mass

@@ -115,6 +115,11 @@ def pick(xp: Namespace, x: Array, label: Array, axis: int) -> Array:
     return xp.sum(xp.where(chosen, x, xp.zeros_like(x)), axis=axis, keepdims=True)
 
 
+def counted(xp: Namespace, weights: Array, like: Array) -> Array:
+    """How many weights are not 0, in the dtype of ``like``, which has their shape."""
+    return xp.sum(xp.where(weights == 0, xp.zeros_like(like), xp.ones_like(like)))
+
+
 def times(xp: Namespace, weight: Array, value: Array) -> Array:
     """``weight * value`` with 0 * inf = 0 * nan = 0: a class without weight has no say.
 
@@ -248,22 +253,12 @@ def peak_of(xp: Namespace, x: Array, axis: int, *, again: bool = False) -> Array
 
 
 def observe(
-    xp: Namespace,
-    x: Array,
-    t: Coefficients,
-    *,
-    axis: int = -1,
-    temperature: float = 1.0,
-    peak: Array | None = None,
+    xp: Namespace, x: Array, t: Coefficients, *, axis: int = -1, temperature: float = 1.0
 ) -> Stats:
-    """Visit rows of logits ``x`` with coefficients ``t`` once.
-
-    With ``peak`` (the maxima, held constant) the statistics can be differentiated by a framework.
-    """
-    again = peak is not None
-    top = peak if again else peak_of(xp, x, axis)
-    seen = shares(xp, x, top, axis=axis, temperature=temperature, again=again)
-    return tally(xp, seen, top, t, axis=axis)
+    """Visit rows of logits ``x`` with coefficients ``t`` once."""
+    peak = peak_of(xp, x, axis)
+    seen = shares(xp, x, peak, axis=axis, temperature=temperature)
+    return tally(xp, seen, peak, t, axis=axis)
 
 
 def tally(xp: Namespace, seen: Shares, peak: Array, t: Coefficients, *, axis: int) -> Stats:
@@ -276,30 +271,6 @@ def observe_normalized(xp: Namespace, log_p: Array, t: Coefficients, *, axis: in
     total = mass(xp, t, axis)
     gap = weigh(xp, t, -log_p, axis)
     return Stats(xp.zeros_like(total), xp.zeros_like(total), gap, total)
-
-
-def observe_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Stats:
-    """Statistics of the two classes with logits (x, 0), elementwise, weighted (on, off)."""
-    up, down = _sides(xp, x)
-    top = xp.where(xp.isnan(x), x, up)
-    gap = times(xp, on, down) + times(xp, off, up)
-    return Stats(top, xp.exp(-(up + down)), gap, on + off)
-
-
-def _sides(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    """How far x is above 0, and below; at 0 with the slopes of the side above.
-
-    The sum of both is |x|, whose slope at 0 a framework takes to be 0: a derivative through that
-    would miss half of what the other side has.
-    """
-    above, zero = x >= 0, xp.zeros_like(x)
-    return xp.where(above, x, zero), xp.where(above, zero, -x)
-
-
-def observe_pair_normalized(xp: Namespace, yes: Array, no: Array, on: Array, off: Array) -> Stats:
-    """Statistics of two classes whose surprisals -log p are (yes, no) as given."""
-    gap = times(xp, on, yes) + times(xp, off, no)
-    return Stats(xp.zeros_like(on), xp.zeros_like(on), gap, on + off)
 
 
 def identity(xp: Namespace, like: Array) -> Stats:
@@ -423,10 +394,20 @@ def pullback_entropy(xp: Namespace, seen: Shares, peak: Array, total: Array, *, 
     return times(xp, p, gap)
 
 
+def _sides(xp: Namespace, x: Array) -> tuple[Array, Array, Array]:
+    """How far x is above 0, and below, at 0 with the slopes of the side above; and exp(-|x|).
+
+    Not by |x| itself, whose slope at 0 a framework takes to be 0: a derivative through that would
+    miss half of what the other side has.
+    """
+    above, zero = x >= 0, xp.zeros_like(x)
+    up, down = xp.where(above, x, zero), xp.where(above, zero, -x)
+    return up, down, xp.exp(-(up + down))
+
+
 def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
     """The gradient by x of the loss of the two classes with logits (x, 0)."""
-    up, down = _sides(xp, x)
-    rest = xp.exp(-(up + down))
+    rest = _sides(xp, x)[2]
     silent = (on == 0) & (off == 0)
     rest = xp.where(silent & xp.isnan(rest), xp.zeros_like(rest), rest)
     return xp.where(x >= 0, off - on * rest, off * rest - on) / (1 + rest)
@@ -434,15 +415,14 @@ def pullback_pair(xp: Namespace, x: Array, on: Array, off: Array) -> Array:
 
 def surprisal_pair(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """-log of the probability of the two classes with logits (x, 0)."""
-    up, down = _sides(xp, x)
-    tail = xp.log1p(xp.exp(-(up + down)))
+    up, down, rest = _sides(xp, x)
+    tail = xp.log1p(rest)
     return tail + down, tail + up
 
 
 def probability_pair(xp: Namespace, x: Array) -> Array:
     """The probability of the first of the two classes with logits (x, 0): the sigmoid."""
-    up, down = _sides(xp, x)
-    rest = xp.exp(-(up + down))
+    rest = _sides(xp, x)[2]
     return xp.where(x >= 0, xp.ones_like(rest), rest) / (1 + rest)
 
 

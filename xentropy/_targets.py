@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from xentropy._stats import Coefficients, along, class_numbers, shape_of, times
+from xentropy._stats import Coefficients, along, class_numbers, counted, shape_of, times
 from xentropy._typing import Array, DType, Namespace
 
 Weigh: TypeAlias = Callable[[Array], Array]
@@ -89,8 +89,7 @@ def row_scale(xp: Namespace, targets: Targets) -> Array:
 def kept_rows(xp: Namespace, targets: Targets) -> Array:
     """How many rows are neither ignored nor weighted 0."""
     scale = row_scale(xp, targets)
-    ones = xp.ones_like(scale)
-    return xp.sum(xp.where(scale == 0, xp.zeros_like(scale), ones))
+    return counted(xp, scale, scale)
 
 
 def _factors(xp: Namespace, targets: Targets) -> Array:

@@ -22,7 +22,6 @@ exp = tf.math.exp
 expm1 = tf.math.expm1
 log = tf.math.log
 log1p = tf.math.log1p
-abs = tf.math.abs  # noqa: A001 - the array API's name
 tanh = tf.math.tanh
 cosh = tf.math.cosh
 isinf = tf.math.is_inf
