@@ -25,7 +25,8 @@ nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-BACKENDS = ("numpy", "torch", "tensorflow", "jax", "strict", "together")
+BACKENDS = ("numpy", "torch", "tensorflow", "jax", "keras", "strict", "together")
+KERAS_BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 # Most of the time goes to compilers that use one core; a process takes up to 2 GB.
 PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
@@ -43,6 +44,9 @@ def install(session: nox.Session, *groups: str, project: str | None = None) -> N
 def tests(session: nox.Session, backend: str) -> None:
     """Test one backend where no other framework is installed, or what needs several together."""
     install(session, "test", "examples", backend, project=".[parity]")
+    if backend == "keras":
+        on_keras(session)
+        return
     alone = ["--backend", backend, "-m", "not packaging and not needs"]
     options = ["-m", "needs"] if backend == "together" else alone
     session.run("pytest", *PARALLEL, *options, *session.posargs, env=QUIET)
@@ -50,6 +54,13 @@ def tests(session: nox.Session, backend: str) -> None:
         # The columns of the parity matrix import one framework each.
         columns = "--ignore-glob=*/xentropy/parity/columns/*"
         session.run("pytest", "--doctest-modules", columns, "--pyargs", "xentropy")
+
+
+def on_keras(session: nox.Session) -> None:
+    """Test the Keras drop-ins on every backend of Keras, which a process chooses once."""
+    for name in KERAS_BACKENDS:
+        environment = QUIET | {"KERAS_BACKEND": name}
+        session.run("pytest", *PARALLEL, "tests/keras", *session.posargs, env=environment)
 
 
 @nox.session

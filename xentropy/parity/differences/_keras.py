@@ -1,0 +1,7 @@
+"""In what the drop-ins for Keras differ."""
+
+from __future__ import annotations
+
+from xentropy.parity.differences import Difference
+
+DIFFERENCES: tuple[Difference, ...] = ()
