@@ -244,8 +244,9 @@ def binary_cross_entropy(
         0 and 1 in any dtype, or probabilities.
     from_logits : bool, default True
         Whether ``logits`` are logits rather than probabilities.
-    pos_weight : number or array, shape () or (last length,), optional
-        A factor of the positive class.
+    pos_weight : number or array, optional
+        A factor of the positive class: one number, one for every entry of the last axis, or
+        anything else that broadcasts to the shape of the logits.
     sample_weights : array of the same shape, optional
         A factor of every element. An element with weight 0 contributes nothing.
     label_smoothing : float, default 0.0
@@ -367,12 +368,14 @@ def _only_logits(**options: Any) -> None:
 
 
 def _pos_weight(inputs: Inputs, pos_weight: Any) -> Array | None:
-    """A factor of the positive class: one number, or one for every entry of the last axis."""
+    """A factor of the positive class: whatever spreads over the logits."""
     if pos_weight is None:
         return None
     array = inputs.weights(pos_weight, "pos_weight")
     shape = inputs.backend.shape(array)
-    if shape != () and not _inputs.same_shape(shape, inputs.shape[-1:]):
-        rule = "it must be one number, or one for every entry of the last axis"
+    last = inputs.shape[len(inputs.shape) - len(shape) :]
+    full = tuple(n if n == 1 else m for n, m in zip(shape, last, strict=False))
+    if len(shape) > len(inputs.shape) or not _inputs.same_shape(shape, full):
+        rule = "it must be one number, one for every entry of the last axis, or broadcast to them"
         raise _errors.shapes("pos_weight", shape, rule, inputs.name, inputs.shape)
     return array

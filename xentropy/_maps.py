@@ -259,12 +259,15 @@ class LogSumExp:
 
 
 def sum_to(xp: Namespace, x: Array, like: Array, axis: int = -1) -> Array:
-    """Sum ``x`` over the axes along which ``like`` was broadcast to it."""
-    if like.ndim == 1 and x.ndim > 1:
+    """Sum ``x`` over the axes along which ``like`` was broadcast to it.
+
+    One of shape (K,) lies along ``axis``, others along the last axes.
+    """
+    if like.ndim == 1 and x.ndim > 1 and like.shape[0] != 1:
         others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
         return xp.sum(x, axis=others)
     if like.ndim < x.ndim:
-        return xp.sum(x, axis=tuple(range(x.ndim - like.ndim)))
+        x = xp.sum(x, axis=tuple(range(x.ndim - like.ndim)))
     ones = tuple(i for i, n in enumerate(like.shape) if n == 1)
     return xp.sum(x, axis=ones, keepdims=True) if ones else x
 

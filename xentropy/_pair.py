@@ -45,11 +45,17 @@ class Left(NamedTuple):
     losses: Array
 
 
+# What p (1 - p) counts as at least in a gradient that stays finite.
+_LEAST = 1e-12
+
+
 @dataclass(frozen=True)
 class PairLoss:
     """The binary loss with everything but the arrays fixed; ``hard``: the targets are integers.
 
-    ``link`` bends the surprisals, and ``alpha`` balances the positive class against the negative.
+    ``link`` bends the surprisals, and ``alpha`` balances the positive class against the negative;
+    ``empty`` is what a mean over nothing is. With ``floor`` the logarithms of given probabilities
+    are at least that, and the gradient stays finite too, as PyTorch has it.
     """
 
     dtype: DType
@@ -60,6 +66,8 @@ class PairLoss:
     normalizer: Normalizer = "weights"
     link: Link | None = None
     alpha: float | None = None
+    empty: float = 0.0
+    floor: float | None = None
 
     names: ClassVar[tuple[str, ...]] = Leaves._fields
     constant: ClassVar[tuple[str, ...]] = ()
@@ -126,7 +134,11 @@ class PairLoss:
         """-log of the probability of the positive and of the negative class."""
         if self.from_logits:
             return _stats.surprisal_pair(xp, x)
-        return -xp.log(x), -xp.log1p(-x)
+        yes, no = -xp.log(x), -xp.log1p(-x)
+        if self.floor is None:
+            return yes, no
+        most = xp.zeros_like(x) - self.floor
+        return xp.where(yes > most, most, yes), xp.where(no > most, most, no)
 
     def _bent(self, xp: Namespace, x: Array) -> tuple[Array, Array]:
         """What the coefficients weigh: the bent surprisals, balanced."""
@@ -140,7 +152,9 @@ class PairLoss:
         if self.normalizer == "valid" and leaves.sample_weights is not None:
             kept = _stats.counted(xp, leaves.sample_weights, left.mass)
         number = leaves.normalizer
-        return reduction_.reducer(xp, self.reduction, self.normalizer, left.mass, kept, number)
+        return reduction_.reducer(
+            xp, self.reduction, self.normalizer, left.mass, kept, number, self.empty
+        )
 
     def _slope(self, xp: Namespace, x: Array, pair: Pair) -> Array:
         """The derivative of every element's loss by its logit, or by its probability."""
@@ -155,6 +169,10 @@ class PairLoss:
             )
         if self.from_logits:
             return _stats.pullback_pair(xp, x, on, off)
+        if self.floor is not None:
+            both = x * (1 - x)
+            least = xp.zeros_like(both) + _LEAST
+            return (off * x - on * (1 - x)) / xp.where(both < least, least, both)
         return times(xp, off, 1 / (1 - x)) - times(xp, on, 1 / x)
 
     def _by_others(

@@ -13,12 +13,13 @@ class Reducer(NamedTuple):
     """How the losses of rows are reduced; ``divisor`` is what a mean divides by, None elsewhere.
 
     ``divides_by_mass`` says that it is the sum of the rows' masses and so depends on the
-    coefficients.
+    coefficients; ``empty`` is what a mean over nothing is. It has no gradient.
     """
 
     reduction: Reduction
     divisor: Array = None
     divides_by_mass: bool = False
+    empty: float = 0.0
 
 
 def reducer(
@@ -28,27 +29,29 @@ def reducer(
     masses: Array,
     kept: Array | None,
     number: Array | None,
+    empty: float = 0.0,
 ) -> Reducer:
     """The reducer for rows with these masses; ``number`` is a normalizer given as a value."""
     if reduction != "mean":
         return Reducer(reduction)
     if number is not None:
-        return Reducer(reduction, xp.astype(number, masses.dtype))
+        return Reducer(reduction, xp.astype(number, masses.dtype), empty=empty)
     if normalizer == "weights":
-        return Reducer(reduction, xp.sum(masses), divides_by_mass=True)
+        return Reducer(reduction, xp.sum(masses), divides_by_mass=True, empty=empty)
     if normalizer == "valid" and kept is not None:
-        return Reducer(reduction, kept)
-    return Reducer(reduction, xp.sum(xp.ones_like(masses)))
+        return Reducer(reduction, kept, empty=empty)
+    return Reducer(reduction, xp.sum(xp.ones_like(masses)), empty=empty)
 
 
 def reduce(xp: Namespace, rows: Array, how: Reducer) -> Array:
-    """The reduced loss; a mean over nothing is 0."""
+    """The reduced loss."""
     if how.reduction == "none":
         return rows
     total = xp.sum(rows)
     if how.divisor is None:
         return total
-    return xp.where(how.divisor == 0, xp.zeros_like(total), total / _nonzero(xp, how.divisor))
+    nothing = xp.zeros_like(total) + how.empty
+    return xp.where(how.divisor == 0, nothing, total / _nonzero(xp, how.divisor))
 
 
 def spread(xp: Namespace, how: Reducer, bar: Array) -> Array:

@@ -57,7 +57,7 @@ class RowLoss:
     """A loss over classes with everything but the arrays fixed.
 
     ``source`` says what the first leaf holds, ``hard`` that the targets are labels; ``link``
-    bends the surprisals.
+    bends the surprisals; ``empty`` is what a mean over nothing is.
     """
 
     dtype: DType
@@ -73,6 +73,7 @@ class RowLoss:
     reduction: Reduction = "mean"
     normalizer: Normalizer = "weights"
     link: Link | None = None
+    empty: float = 0.0
 
     constant: ClassVar[tuple[str, ...]] = ("where",)
     outputs: ClassVar[tuple[str, ...]] = ("loss",)
@@ -151,7 +152,9 @@ class RowLoss:
     def _reducer(self, xp: Namespace, leaves: Leaves, targets: Targets, left: Left) -> Reducer:
         kept = _targets.kept_rows(xp, targets) if self.normalizer == "valid" else None
         number = leaves.normalizer
-        return reduction_.reducer(xp, self.reduction, self.normalizer, left.mass, kept, number)
+        return reduction_.reducer(
+            xp, self.reduction, self.normalizer, left.mass, kept, number, self.empty
+        )
 
     def _scores(self, xp: Namespace, leaves: Leaves) -> Array:
         """What is observed: logits capped, or log-probabilities; -inf at a masked class."""
