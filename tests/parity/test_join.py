@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from exact_cells import perfect, quantity
 
 from xentropy.parity._cases import identity, select
 from xentropy.parity._declare import Group
@@ -18,22 +19,13 @@ CASE = Group("test")("case", "cross_entropy", [[1.0, 2.0, 3.0]], [0], reduction=
 NAME = identity(CASE)
 EXACT = answer(CASE)
 LABEL = select("policy: label 3")[0]
-
-
-def quantity(values, dtype="float32", shape=(1,)):
-    return {"dtype": dtype, "shape": list(shape), "values": [float(v).hex() for v in values]}
-
-
-def perfect(case=CASE):
-    """What a framework that rounds once would leave."""
-    return {
-        name: {
-            "dtype": q["dtype"],
-            "shape": q["shape"],
-            "values": [float.fromhex(h).hex() for h in q["high"]],
-        }
-        for name, q in answer(case)["quantities"].items()
-    }
+# Those of our own functions; test_drop_in.py has the others.
+COLUMNS = [
+    f"{name} {mode}"
+    for name, backend in BACKENDS.items()
+    for mode in backend.modes
+    if mode != "drop-in"
+]
 
 
 def verdict(held, case=CASE, column="numpy eager"):
@@ -42,11 +34,11 @@ def verdict(held, case=CASE, column="numpy eager"):
 
 
 def cell_with(**changes):
-    return verdict({"quantities": perfect() | changes})
+    return verdict({"quantities": perfect(CASE) | changes})
 
 
 def test_the_exact_numbers_are_good():
-    cell = verdict({"quantities": perfect()})
+    cell = verdict({"quantities": perfect(CASE)})
     assert cell.state == "good"
     assert cell.ratio < 1e-6
 
@@ -126,13 +118,13 @@ def test_a_gradient_that_is_not_connected_is_bad():
 
 
 def test_a_missing_quantity_is_bad():
-    held = perfect()
+    held = perfect(CASE)
     del held["gradient by logits"]
     assert verdict({"quantities": held}).state == "bad"
 
 
 def test_the_value_alone_is_compared_with_the_value():
-    assert cell_with(**{"value alone": perfect()["value"]}).state == "good"
+    assert cell_with(**{"value alone": perfect(CASE)["value"]}).state == "good"
     assert cell_with(**{"value alone": quantity([9.0])}).state == "bad"
 
 
@@ -152,9 +144,7 @@ def test_derivatives_are_quantities_of_a_case_with_directions():
 
 
 @pytest.mark.parametrize("lost", ["jvp", "hvp"])
-@pytest.mark.parametrize(
-    "column", [f"{name} {mode}" for name, backend in BACKENDS.items() for mode in backend.modes]
-)
+@pytest.mark.parametrize("column", COLUMNS)
 def test_a_derivative_is_left_out_by_declaration_alone(column, lost):
     """A column that declares it is judged on the rest, and says what it is without."""
     declared = left_out(column)
@@ -167,7 +157,7 @@ def test_a_derivative_is_left_out_by_declaration_alone(column, lost):
 
 def test_no_column_declares_a_value_or_a_gradient_away():
     """And an automatic differentiation has both derivatives, compiled too."""
-    columns = {f"{n} {m}": left_out(f"{n} {m}") for n, b in BACKENDS.items() for m in b.modes}
+    columns = {column: left_out(column) for column in COLUMNS}
     assert {q for declared in columns.values() for q in declared} <= {"jvp", "hvp"}
     assert [n for n, declared in columns.items() if declared] == ["numpy eager", "strict eager"]
 
@@ -252,7 +242,7 @@ def test_nan_stands_for_the_error_where_values_cannot_be_read(column, state):
 
 def test_a_dead_column_is_red_and_so_is_everything_under_a_dead_oracle():
     dead = Column("torch eager", death="exit status -9")
-    alive = Column("numpy eager", {NAME: {"quantities": perfect()}})
+    alive = Column("numpy eager", {NAME: {"quantities": perfect(CASE)}})
     oracle = Column("oracle", {NAME: EXACT})
     matrix = join([CASE], oracle, [alive, dead])
     assert [c.state for c in matrix.cells] == ["good", "bad"]
@@ -285,8 +275,8 @@ def test_the_worst_cell_is_the_one_that_takes_most_of_its_budget():
 
 
 def test_the_frameworks_own_is_shown_and_never_judged():
-    native = {"name": "F.cross_entropy", "quantities": perfect() | {"value": quantity([NAN])}}
-    cell = verdict({"quantities": perfect(), "native": native})
+    native = {"name": "F.cross_entropy", "quantities": perfect(CASE) | {"value": quantity([NAN])}}
+    cell = verdict({"quantities": perfect(CASE), "native": native})
     assert (cell.state, cell.native) == ("good", "F.cross_entropy")
     shown = {f.what: f for f in cell.findings}
     assert (shown["value[0]"].theirs, shown["value[0]"].their_error) == ("nan", INF)
@@ -294,7 +284,7 @@ def test_the_frameworks_own_is_shown_and_never_judged():
 
 def test_the_frameworks_own_error_is_told():
     native = {"name": "F.cross_entropy"} | error("RuntimeError", message="no such target")
-    cell = verdict({"quantities": perfect(), "native": native})
+    cell = verdict({"quantities": perfect(CASE), "native": native})
     assert (cell.state, cell.native_note) == ("good", "RuntimeError: no such target")
 
 
@@ -310,8 +300,8 @@ def test_both_worst_places_are_shown():
     ours, theirs = list(value), list(value)
     ours[0] *= 1 + 2e-7
     theirs[2] = 0.0
-    held = {"quantities": perfect() | {"gradient by logits": quantity(ours, shape=(1, 3))}}
-    beside = perfect() | {"gradient by logits": quantity(theirs, shape=(1, 3))}
+    held = {"quantities": perfect(CASE) | {"gradient by logits": quantity(ours, shape=(1, 3))}}
+    beside = perfect(CASE) | {"gradient by logits": quantity(theirs, shape=(1, 3))}
     cell = verdict(held | {"native": {"name": "own", "quantities": beside}})
     places = {f.what for f in cell.findings if f.what.startswith("gradient")}
     assert places == {"gradient by logits[0, 0]", "gradient by logits[0, 2]"}
@@ -320,7 +310,7 @@ def test_both_worst_places_are_shown():
 def test_spread_is_the_largest_distance_between_columns():
     (high,) = map(float.fromhex, EXACT["quantities"]["value"]["high"])
     held = [
-        Column(f"numpy {i}", {NAME: {"quantities": perfect() | {"value": quantity([v])}}})
+        Column(f"numpy {i}", {NAME: {"quantities": perfect(CASE) | {"value": quantity([v])}}})
         for i, v in enumerate((high, high + 2.0**-22, high - 2.0**-21))
     ]
     matrix = join([CASE], Column("oracle", {NAME: EXACT}), held)

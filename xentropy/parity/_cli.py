@@ -10,10 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from xentropy.parity._matrix import Matrix
-from xentropy.parity.columns import BACKENDS
+from xentropy.parity.columns import BACKENDS, MODES
 
-#: The groups of columns, in their order.
-MODES = ("eager", "compiled")
 #: What the oracle and the terminal need.
 NEEDED = ("mpmath", "rich")
 
@@ -47,7 +45,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--mode",
         choices=(*MODES, "all"),
         default="all",
-        help="eager, compiled by the framework's own compiler, or both (default: all)",
+        help="eager; compiled by the framework's own compiler; the drop-ins beside the "
+        "framework's own functions; or all (the default)",
     )
     parser.add_argument(
         "--case",

@@ -11,14 +11,16 @@ import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from importlib import import_module
 from typing import Any
 
 import xentropy as xe
 from xentropy.parity._case import OPERANDS, Array, Case
 from xentropy.parity._cases import identity, select
 from xentropy.parity._stream import Stream
-from xentropy.parity.columns import adapter
-from xentropy.parity.columns._adapter import Adapter, Call
+from xentropy.parity.columns import adapter, drop_in
+from xentropy.parity.columns._adapter import Adapter
+from xentropy.parity.columns._twins import Call, Twin
 
 Cell = dict[str, Any]
 
@@ -33,9 +35,9 @@ def main(backend: str, mode: str, out: str, pattern: str = "*") -> None:
     framework = adapter(backend, mode)
     with Stream(out, backend=backend, mode=mode) as stream:
         for cases in programs(select(pattern)):
-            bench = Bench(framework, cases[0], f"{backend} {mode}")
+            place = bench(framework, cases[0], f"{backend} {mode}")
             for case in cases:
-                stream.cell(identity(case), partial(bench.compute, case))
+                stream.cell(identity(case), partial(place.compute, case))
 
 
 def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:
@@ -46,38 +48,66 @@ def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:
     return shared.values()
 
 
+def bench(framework: Adapter, case: Case, column: str) -> Bench:
+    """Where the cases of one program are computed in a column."""
+    return (DropIns if drop_in(column) else Bench)(framework, case, column)
+
+
 class Bench:
     """Where the cases of one program are computed, ours and the framework's own."""
 
     def __init__(self, framework: Adapter, case: Case, column: str) -> None:
-        self.framework, self.case, self.eager = framework, case, column.endswith(" eager")
+        self.framework, self.case, self.column = framework, case, column
         framework.start()
 
     @cached_property
-    def ours(self) -> Program:
+    def ours(self) -> Program | None:
         """Our function's program."""
         return Program(self.framework, self.case, _call(self.framework, self.case))
 
     @cached_property
-    def native(self) -> tuple[str, Program] | None:
-        """The framework's own function and its program."""
-        found = self.framework.native(self.case)
-        if found is None:
-            return None
-        asked = replace(self.case, along={}, wrt=self.case.wrt if self.framework.autograd else ())
-        return found[0], Program(self.framework, asked, found[1])
+    def twin(self) -> Twin | None:
+        """The framework's own function."""
+        return self.framework.native(self.case)
+
+    @cached_property
+    def asked(self) -> Case:
+        """What can be asked of the framework's own function."""
+        return replace(self.case, along={}, wrt=self.case.wrt if self.framework.autograd else ())
+
+    @cached_property
+    def native(self) -> Program | None:
+        """The program of the framework's own function."""
+        return self.twin and Program(self.framework, self.asked, self.twin.own())
+
+    @property
+    def beside(self) -> bool:
+        """Whether the framework's own function is computed too; compiled, only for a policy."""
+        return not self.column.endswith(" compiled") or bool(self.case.policy)
 
     def compute(self, case: Case) -> Cell:
-        """One cell; compiled, the framework's own function stands by where a policy is at stake."""
+        """One cell."""
         lacking = self.framework.lacks(case)
-        if lacking:
-            return {"skipped": f"no {lacking}"}
+        if lacking or self.ours is None:
+            return {"skipped": f"no {lacking or 'function of the framework for it'}"}
+        again = not self.column.endswith(" compiled") and not case.raises
         with self.framework.context(case):
-            cell = self.ours.attempt(case, again=self.eager and not case.raises)
-            if self.native is None or not (self.eager or case.policy):
+            cell = self.ours.attempt(case, again=again)
+            if self.native is None or self.twin is None or not self.beside:
                 return cell
-            name, program = self.native
-            return cell | {"native": {"name": name} | program.attempt(case, again=False)}
+            theirs = self.native.attempt(case, again=False)
+            return cell | {"native": {"name": self.twin.name} | theirs}
+
+
+class DropIns(Bench):
+    """The same of a drop-in: the framework's own function is called, by our import."""
+
+    @cached_property
+    def ours(self) -> Program | None:
+        """The drop-in's program, where there is one."""
+        package = import_module(f"xentropy_{drop_in(self.column)}")
+        call = self.twin and self.twin.of(package)
+        return Program(self.framework, self.asked, call) if call else None
 
 
 class Program:

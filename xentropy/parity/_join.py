@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from xentropy.parity._case import Case
 from xentropy.parity._cases import identity
+from xentropy.parity._drop_in import measure, undeclared
 from xentropy.parity._matrix import Cell, Column, Finding, Matrix, Spread
-from xentropy.parity.columns import inspected, left_out
+from xentropy.parity.columns import drop_in, inspected, left_out
 
 #: What is computed once more with no gradient asked for: the same is expected of it.
 ALONE = " alone"
@@ -49,7 +50,8 @@ def judge(case: Case, oracle: Column, column: Column) -> Cell:
         return Cell(name, column.name, "skipped", note=held["skipped"])
     native = held.get("native") or {}
     exact = oracle.cells[name]["quantities"]
-    state, note, findings = _verdict(case, column.name, exact, held, native)
+    judging = _drop_in_verdict if drop_in(column.name) else _verdict
+    state, note, findings = judging(case, column.name, exact, held, native)
     ranked = tuple(sorted(findings, key=lambda f: -f.ratio))
     about = _native_note(exact, native)
     lacking = _without(exact, column.name)
@@ -74,6 +76,25 @@ def _verdict(
     findings = list(_compare(wanted, held["quantities"], native.get("quantities", {})))
     good = all(f.ratio <= 1 for f in findings)
     return ("good" if good else "bad"), "", findings
+
+
+def _drop_in_verdict(
+    case: Case, column: str, exact: Quantity | None, held: Quantity, native: Quantity
+) -> tuple[str, str, list[Finding]]:
+    """The same of a drop-in, which is measured by what its framework answers."""
+    library = drop_in(column)
+    unnamed = list(undeclared(case, library, exact, native))
+    wanted, error = measure(case, library, exact, native)
+    findings: list[Finding] = []
+    if wanted is None:
+        raised = "error" in held and error in held["error"]["classes"]
+        note = _error_text(held) if "error" in held else f"{error} expected, numbers came"
+    elif "error" in held:
+        raised, note = False, _error_text(held)
+    else:
+        findings = list(_compare(wanted, held["quantities"], native.get("quantities", {})))
+        raised, note = all(f.ratio <= 1 for f in findings), ""
+    return ("good" if raised and not unnamed else "bad"), "; ".join(unnamed) or note, findings
 
 
 def _error_text(held: Quantity) -> str:
@@ -221,7 +242,9 @@ def _spread(case: Case, oracle: Column, columns: Iterable[Column]) -> Iterator[S
     """The largest distance between two columns in each quantity of the case."""
     name = identity(case)
     exact = (oracle.cells.get(name) or {}).get("quantities") or {}
-    held = [c.cells.get(name, {}).get("quantities") or {} for c in columns]
+    # A drop-in answers in its framework's dtypes and keeps its conventions.
+    alike = [c for c in columns if not drop_in(c.name)]
+    held = [c.cells.get(name, {}).get("quantities") or {} for c in alike]
     for what, wanted in exact.items():
         shaped = [h[what] for h in held if h.get(what) and h[what]["shape"] == wanted["shape"]]
         if len(shaped) > 1:

@@ -18,10 +18,10 @@ class Backend:
 
     Parameters
     ----------
-    package : str
+    packages : tuple of str
         What it needs to be installed.
-    compiles : bool
-        Whether it has a compiler, and so a second column.
+    modes : tuple of str
+        Its columns: eager, compiled where it has a compiler, drop-in where it has drop-ins.
     inspects : bool
         Whether values can be read in eager mode, so that a bad label is an error and not a NaN.
     left_out : mapping of str to mapping of str to str
@@ -29,39 +29,44 @@ class Backend:
         without being declared here makes a cell bad.
     """
 
-    package: str
-    compiles: bool = True
+    packages: tuple[str, ...]
+    modes: tuple[str, ...] = ("eager",)
     inspects: bool = True
     left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def installed(self) -> bool:
-        """Whether its package can be imported here."""
-        return find_spec(self.package) is not None
+        """Whether its packages can be imported here."""
+        return all(find_spec(package) is not None for package in self.packages)
 
-    @property
-    def modes(self) -> tuple[str, ...]:
-        """Its columns."""
-        return ("eager", "compiled") if self.compiles else ("eager",)
 
+#: The groups of columns, in their order.
+MODES = ("eager", "compiled", "drop-in")
 
 _PLAIN = "there is no automatic differentiation"
 _WITHOUT = {"eager": {"jvp": _PLAIN, "hvp": _PLAIN}}
 
 #: By name, in the order of the columns.
 BACKENDS = {
-    "numpy": Backend("numpy", compiles=False, left_out=_WITHOUT),
-    "torch": Backend("torch"),
-    "tensorflow": Backend("tensorflow"),
-    "jax": Backend("jax"),
-    "strict": Backend("array_api_strict", compiles=False, inspects=False, left_out=_WITHOUT),
+    "numpy": Backend(("numpy",), left_out=_WITHOUT),
+    "torch": Backend(("torch",), MODES),
+    "tensorflow": Backend(("tensorflow",), MODES),
+    "jax": Backend(("jax",), MODES),
+    "keras": Backend(("keras", "tensorflow"), ("drop-in",)),
+    "strict": Backend(("array_api_strict",), inspects=False, left_out=_WITHOUT),
 }
 
 
 def inspected(column: str) -> bool:
     """Whether a column, named by its backend and mode, can read values."""
     backend, _, mode = column.partition(" ")
-    return mode == "eager" and BACKENDS[backend].inspects
+    return mode != "compiled" and BACKENDS[backend].inspects
+
+
+def drop_in(column: str) -> str:
+    """The library whose drop-ins a column is about; empty for other columns."""
+    backend, _, mode = column.partition(" ")
+    return backend if mode == "drop-in" else ""
 
 
 def left_out(column: str) -> Mapping[str, str]:

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from xentropy.parity._case import Array, Case
+from xentropy.parity.columns._twins import Call, Twin
 
-Call = Callable[..., Any]
 Result = tuple[Any, Mapping[str, Any]]
 Tensors = Mapping[str, Any]
 Paths = dict[str, Callable[[Tensors], Any]]
@@ -61,8 +61,8 @@ class Adapter(Protocol):
         """The names of an error's classes, its own first, and its message."""
         ...
 
-    def native(self, case: Case) -> tuple[str, Call] | None:
-        """The framework's own function for the case and its name, where there is one."""
+    def native(self, case: Case) -> Twin | None:
+        """The framework's own function for the case, where there is one."""
         ...
 
 

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, along, described, output
+from xentropy.parity.columns._adapter import Result, along, described, output
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._jax_twins import twin
+from xentropy.parity.columns._twins import Call, Twin
 
 WIDE = {"float64", "int64", "uint64"}
 
@@ -86,10 +87,10 @@ class Jax:
         """The error as it is."""
         return described(error)
 
-    def native(self, case: Case) -> tuple[str, Call] | None:
+    def native(self, case: Case) -> Twin | None:
         """optax' or JAX's function, compiled in either mode, which is how it is used."""
         found = twin(case)
-        return None if found is None else (found[0], jax.jit(found[1]))
+        return None if found is None else found._replace(run=jax.jit)
 
 
 def make(compiled: bool) -> Jax:

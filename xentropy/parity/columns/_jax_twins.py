@@ -25,7 +25,7 @@ def twin(case: Case) -> Twin | None:
     if case.function == "binary_cross_entropy":
         return _binary(case)
     if case.function == "logsumexp" and fits(case, "axis", "keepdims", "b", "where"):
-        return "jax.nn.logsumexp", partial(_logsumexp, case)
+        return Twin("jax.nn.logsumexp", jax.nn.logsumexp, partial(_logsumexp, case=case))
     if case.function in LOSSES and find_spec("optax") is not None:
         return LOSSES[case.function](case)
     return _map(case) if case.function in MAPS else None
@@ -34,19 +34,19 @@ def twin(case: Case) -> Twin | None:
 def _map(case: Case) -> Twin | None:
     function = getattr(jax.nn, case.function)
     if "sigmoid" in case.function:
-        return f"jax.nn.{case.function}", by_place(function)
+        return Twin(f"jax.nn.{case.function}", function, by_place)
     if not fits(case, "axis", "where"):
         return None
-    return f"jax.nn.{case.function}", partial(_along, case, function)
+    return Twin(f"jax.nn.{case.function}", function, partial(_along, case=case))
 
 
-def _along(case: Case, function: Any, x: Any, where: Any = None) -> Any:
+def _along(function: Any, case: Case, x: Any, where: Any = None) -> Any:
     return function(x, axis=axis_of(case), where=where)
 
 
-def _logsumexp(case: Case, x: Any, **arrays: Any) -> Any:
+def _logsumexp(function: Any, case: Case, x: Any, **arrays: Any) -> Any:
     keep = bool(case.options.get("keepdims", False))
-    return jax.nn.logsumexp(x, axis=axis_of(case), keepdims=keep, **arrays)
+    return function(x, axis=axis_of(case), keepdims=keep, **arrays)
 
 
 def _cross_entropy(case: Case) -> Twin | None:
@@ -55,10 +55,10 @@ def _cross_entropy(case: Case) -> Twin | None:
     import optax
 
     name = "softmax_cross_entropy" + ("_with_integer_labels" if has_labels(case) else "")
-    return f"optax.{name}", partial(_classes, case, getattr(optax, name))
+    return Twin(f"optax.{name}", getattr(optax, name), partial(_classes, case=case))
 
 
-def _classes(case: Case, function: Any, logits: Any, targets: Any, where: Any = None) -> Any:
+def _classes(function: Any, case: Case, logits: Any, targets: Any, where: Any = None) -> Any:
     losses = function(logits, targets, axis=axis_of(case), where=where)
     return reduced(case, REDUCTIONS)(losses)
 
@@ -68,9 +68,13 @@ def _binary(case: Case) -> Twin | None:
         return None
     import optax
 
-    return "optax.sigmoid_binary_cross_entropy", lambda logits, targets: reduced(case, REDUCTIONS)(
-        optax.sigmoid_binary_cross_entropy(logits, targets.astype(logits.dtype))
-    )
+    name = "optax.sigmoid_binary_cross_entropy"
+    return Twin(name, optax.sigmoid_binary_cross_entropy, partial(_pairs, case=case))
+
+
+def _pairs(function: Any, case: Case, logits: Any, targets: Any, **given: Any) -> Any:
+    losses = function(logits, targets.astype(logits.dtype), **given)
+    return reduced(case, REDUCTIONS)(losses)
 
 
 def _divergence(case: Case) -> Twin | None:
@@ -79,10 +83,10 @@ def _divergence(case: Case) -> Twin | None:
         return None
     from optax.losses import kl_divergence
 
-    return "optax.losses.kl_divergence", partial(_apart, case, kl_divergence)
+    return Twin("optax.losses.kl_divergence", kl_divergence, partial(_apart, case=case))
 
 
-def _apart(case: Case, function: Any, logits: Any, targets: Any, where: Any = None) -> Any:
+def _apart(function: Any, case: Case, logits: Any, targets: Any, where: Any = None) -> Any:
     logs = jax.nn.log_softmax(logits, axis=axis_of(case), where=where)
     return reduced(case, REDUCTIONS)(function(logs, targets, axis=axis_of(case), where=where))
 
@@ -94,9 +98,8 @@ def _focal(case: Case) -> Twin | None:
     from optax.losses import sigmoid_focal_loss
 
     given = {n: v for n, v in case.options.items() if n in ("gamma", "alpha")}
-    return "optax.losses.sigmoid_focal_loss", lambda logits, targets: reduced(case, REDUCTIONS)(
-        sigmoid_focal_loss(logits, targets.astype(logits.dtype), **given)
-    )
+    call = partial(_pairs, case=case, **given)
+    return Twin("optax.losses.sigmoid_focal_loss", sigmoid_focal_loss, call)
 
 
 def _poly(case: Case) -> Twin | None:
@@ -106,9 +109,11 @@ def _poly(case: Case) -> Twin | None:
 
     epsilon = case.options.get("epsilon", 2.0)
     name = "optax.losses.poly_loss_cross_entropy"
-    return name, lambda logits, targets: reduced(case, REDUCTIONS)(
-        poly_loss_cross_entropy(logits, targets, epsilon=epsilon)
-    )
+    return Twin(name, poly_loss_cross_entropy, partial(_poly_1, case=case, epsilon=epsilon))
+
+
+def _poly_1(function: Any, case: Case, logits: Any, targets: Any, epsilon: Any) -> Any:
+    return reduced(case, REDUCTIONS)(function(logits, targets, epsilon=epsilon))
 
 
 LOSSES = {"kl_divergence": _divergence, "focal_loss": _focal, "poly_loss": _poly}

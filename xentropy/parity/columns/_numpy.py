@@ -8,8 +8,9 @@ from typing import Any
 
 import xentropy as xe
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, described
+from xentropy.parity.columns._adapter import Result, described
 from xentropy.parity.columns._array import entries, numpy_array
+from xentropy.parity.columns._twins import Call, Twin
 
 
 class Numpy:
@@ -72,7 +73,7 @@ class Numpy:
         """The error as it is."""
         return described(error)
 
-    def native(self, case: Case) -> tuple[str, Call] | None:
+    def native(self, case: Case) -> Twin | None:
         """SciPy's function."""
         if find_spec("scipy") is None:
             return None

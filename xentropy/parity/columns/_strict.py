@@ -8,9 +8,9 @@ import array_api_strict
 import numpy as np
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._numpy import Numpy
+from xentropy.parity.columns._twins import Twin
 
 
 class Strict(Numpy):
@@ -34,7 +34,7 @@ class Strict(Numpy):
         plain = np.asarray(tensor)
         return str(plain.dtype), tuple(tensor.shape), entries(plain)
 
-    def native(self, case: Case) -> tuple[str, Call] | None:
+    def native(self, case: Case) -> Twin | None:
         """The standard has no such functions."""
         return None
 

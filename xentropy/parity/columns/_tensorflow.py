@@ -10,9 +10,10 @@ from typing import Any
 import tensorflow as tf
 
 from xentropy.parity._case import Array, Case
-from xentropy.parity.columns._adapter import Call, Result, along, described, output
+from xentropy.parity.columns._adapter import Result, along, described, output
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._tensorflow_twins import twin
+from xentropy.parity.columns._twins import Call, Twin
 
 
 class Tensorflow:
@@ -87,7 +88,7 @@ class Tensorflow:
         """The error as it is."""
         return described(error)
 
-    def native(self, case: Case) -> tuple[str, Call] | None:
+    def native(self, case: Case) -> Twin | None:
         """TensorFlow's function."""
         return twin(case)
 

@@ -34,60 +34,64 @@ def twin(case: Case) -> Twin | None:
     if case.function == "binary_cross_entropy":
         return _binary(case)
     if case.function == "logsumexp" and fits(case, "axis", "keepdims"):
-        return "tf.reduce_logsumexp", _logsumexp(case)
+        return Twin("tf.reduce_logsumexp", tf.reduce_logsumexp, partial(_logsumexp, case=case))
     return _map(case) if case.function in MAPS else None
 
 
 def _map(case: Case) -> Twin | None:
     function = MAPS[case.function]
     if "sigmoid" in case.function:
-        return f"tf.math.{case.function}", by_place(function)
+        return Twin(f"tf.math.{case.function}", function, by_place)
     if not fits(case, "axis"):
         return None
-    return f"tf.nn.{case.function}", lambda x: function(x, axis=axis_of(case))
+    return Twin(f"tf.nn.{case.function}", function, partial(_along, axis=axis_of(case)))
 
 
-def _logsumexp(case: Case) -> Any:
+def _along(function: Any, x: Any, axis: int) -> Any:
+    return function(x, axis=axis)
+
+
+def _logsumexp(function: Any, x: Any, case: Case) -> Any:
     keep = bool(case.options.get("keepdims", False))
-    return lambda x: tf.reduce_logsumexp(x, axis=axis_of(case), keepdims=keep)
+    return function(x, axis=axis_of(case), keepdims=keep)
 
 
 def _cross_entropy(case: Case) -> Twin | None:
     if not fits(case, "axis", "reduction"):
         return None
     if not has_labels(case):
-        return "tf.nn.softmax_cross_entropy_with_logits", partial(_soft, case)
-    if not is_last(case):
+        name, call = "softmax_cross_entropy_with_logits", partial(_soft, case=case)
+    elif is_last(case):
+        name, call = "sparse_softmax_cross_entropy_with_logits", partial(_plain, case=case)
+    else:
         return None
-    return "tf.nn.sparse_softmax_cross_entropy_with_logits", partial(_sparse, case)
+    return Twin(f"tf.nn.{name}", getattr(tf.nn, name), call)
 
 
-def _sparse(case: Case, logits: Any, targets: Any) -> Any:
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-    return reduced(case, REDUCTIONS)(losses)
+def _plain(function: Any, case: Case, logits: Any, targets: Any) -> Any:
+    return reduced(case, REDUCTIONS)(function(labels=targets, logits=logits))
 
 
-def _soft(case: Case, logits: Any, targets: Any) -> Any:
-    losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits, axis=axis_of(case))
+def _soft(function: Any, case: Case, logits: Any, targets: Any) -> Any:
+    losses = function(targets, logits, axis=axis_of(case))
     return reduced(case, REDUCTIONS)(losses)
 
 
 def _binary(case: Case) -> Twin | None:
     if fits(case, "reduction"):
-        return "tf.nn.sigmoid_cross_entropy_with_logits", partial(_plain, case)
-    if fits(case, "reduction", "pos_weight"):
-        return "tf.nn.weighted_cross_entropy_with_logits", partial(_weighted, case)
-    return None
+        name, call = "sigmoid_cross_entropy_with_logits", partial(_truths, case=case)
+    elif fits(case, "reduction", "pos_weight"):
+        name, call = "weighted_cross_entropy_with_logits", partial(_weighted, case=case)
+    else:
+        return None
+    return Twin(f"tf.nn.{name}", getattr(tf.nn, name), call)
 
 
-def _plain(case: Case, logits: Any, targets: Any) -> Any:
-    truths = tf.cast(targets, logits.dtype)
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=truths, logits=logits)
-    return reduced(case, REDUCTIONS)(losses)
+def _truths(function: Any, case: Case, logits: Any, targets: Any) -> Any:
+    return _plain(function, case, logits, tf.cast(targets, logits.dtype))
 
 
-def _weighted(case: Case, logits: Any, targets: Any, pos_weight: Any = None) -> Any:
+def _weighted(function: Any, case: Case, logits: Any, targets: Any, pos_weight: Any = None) -> Any:
     favour = case.options.get("pos_weight", pos_weight)
-    truths = tf.cast(targets, logits.dtype)
-    losses = tf.nn.weighted_cross_entropy_with_logits(truths, logits, favour)
+    losses = function(tf.cast(targets, logits.dtype), logits, favour)
     return reduced(case, REDUCTIONS)(losses)

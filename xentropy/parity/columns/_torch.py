@@ -15,7 +15,6 @@ import torch
 from xentropy.parity._case import Array, Case
 from xentropy.parity._cases import identity
 from xentropy.parity.columns._adapter import (
-    Call,
     Paths,
     Result,
     Tensors,
@@ -25,6 +24,7 @@ from xentropy.parity.columns._adapter import (
 )
 from xentropy.parity.columns._array import entries, numpy_array
 from xentropy.parity.columns._torch_twins import twin
+from xentropy.parity.columns._twins import Call, Twin
 
 #: The parts of the matrix that PyTorch compiles to machine code, which takes seconds a case; the
 #: others it traces and differentiates ahead of time in the same way, and then runs operation by
@@ -111,7 +111,7 @@ class Torch:
         name = str(tensor.dtype).removeprefix("torch.")
         return name, tuple(tensor.shape), entries(tensor.detach().double().numpy())
 
-    def native(self, case: Case) -> tuple[str, Call] | None:
+    def native(self, case: Case) -> Twin | None:
         """PyTorch's function."""
         return twin(case)
 

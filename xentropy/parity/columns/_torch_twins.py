@@ -37,15 +37,16 @@ def twin(case: Case) -> Twin | None:
 
 def _map(case: Case) -> Twin | None:
     if case.function == "sigmoid":
-        return "torch.sigmoid", by_place(torch.sigmoid)
+        return Twin("torch.sigmoid", torch.sigmoid, by_place)
     if case.function == "log_sigmoid":
-        return "F.logsigmoid", by_place(F.logsigmoid)
+        return Twin("F.logsigmoid", F.logsigmoid, by_place)
     if not fits(case, "axis"):
         return None
-    return f"F.{case.function}", partial(_along, getattr(F, case.function), axis_of(case))
+    function = getattr(F, case.function)
+    return Twin(f"F.{case.function}", function, partial(_along, axis=axis_of(case)))
 
 
-def _along(function: Any, axis: int, x: Any) -> Any:
+def _along(function: Any, x: Any, axis: int) -> Any:
     return function(x, dim=axis)
 
 
@@ -55,18 +56,21 @@ def _logsumexp(case: Case) -> Twin | None:
     keep = bool(case.options.get("keepdims", False))
     if not fits(case, "axis", "keepdims"):
         return None
-    return "torch.logsumexp", lambda x: torch.logsumexp(x, axis, keepdim=keep)
+    return Twin("torch.logsumexp", torch.logsumexp, partial(_summed, axis=axis, keep=keep))
+
+
+def _summed(function: Any, x: Any, axis: Any, keep: bool) -> Any:
+    return function(x, axis, keepdim=keep)
 
 
 def _entropy(case: Case) -> Twin | None:
     if not fits(case, "axis") or not is_last(case):
         return None
-    return "torch.distributions.Categorical", _categorical
+    return Twin("torch.distributions.Categorical", torch.distributions.Categorical, _categorical)
 
 
-def _categorical(logits: Any) -> Any:
-    found: Any = torch.distributions.Categorical(logits=logits)
-    return found.entropy()
+def _categorical(function: Any, logits: Any) -> Any:
+    return function(logits=logits).entropy()
 
 
 def _divergence(case: Case) -> Twin | None:
@@ -74,12 +78,14 @@ def _divergence(case: Case) -> Twin | None:
     kind = case.options.get("targets_are", "probabilities")
     if not fits(case, "targets_are", "reduction") or kind == "logits":
         return None
-    return "F.kl_div", partial(_pointwise, reduction_of(case), kind == "log_probabilities")
+    logs = kind == "log_probabilities"
+    call = partial(_pointwise, reduction=reduction_of(case), logs=logs)
+    return Twin("F.kl_div", F.kl_div, call)
 
 
-def _pointwise(reduction: str, logs: bool, logits: Any, targets: Any) -> Any:
+def _pointwise(function: Any, logits: Any, targets: Any, reduction: str, logs: bool) -> Any:
     given, names = F.log_softmax(logits, -1), {"mean": "batchmean"}
-    losses = F.kl_div(given, targets, reduction=names.get(reduction, reduction), log_target=logs)
+    losses = function(given, targets, reduction=names.get(reduction, reduction), log_target=logs)
     return losses.sum(-1) if reduction == "none" else losses
 
 
@@ -88,14 +94,15 @@ def _cross_entropy(case: Case) -> Twin | None:
     if not fits(case, *known) or not case.first.shape:
         return None
     given = {k: v for k, v in case.options.items() if k != "axis"}
-    return "F.cross_entropy", partial(_classes, F.cross_entropy, case, given)
+    call = partial(_classes, case=case, given=given)
+    return Twin("F.cross_entropy", F.cross_entropy, call)
 
 
 def _nll_loss(case: Case) -> Twin | None:
     if not fits(case, "axis", "class_weights", "ignore_index", "reduction") or not has_labels(case):
         return None
     given = {k: v for k, v in case.options.items() if k != "axis"}
-    return "F.nll_loss", partial(_classes, F.nll_loss, case, given)
+    return Twin("F.nll_loss", F.nll_loss, partial(_classes, case=case, given=given))
 
 
 def _classes(
@@ -116,19 +123,18 @@ def _classes(
 
 
 def _binary(case: Case) -> Twin | None:
-    reduction = reduction_of(case)
     if case.options.get("from_logits", True) and fits(case, "pos_weight", "reduction"):
-        name, function = "F.binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits
-        return name, partial(_pairs, function, case, reduction)
+        function, call = F.binary_cross_entropy_with_logits, partial(_pairs, case=case)
+        return Twin("F.binary_cross_entropy_with_logits", function, call)
     if fits(case, "from_logits", "reduction"):
-        return "F.binary_cross_entropy", partial(_pairs, F.binary_cross_entropy, case, reduction)
+        call = partial(_pairs, case=case)
+        return Twin("F.binary_cross_entropy", F.binary_cross_entropy, call)
     return None
 
 
-def _pairs(
-    function: Any, case: Case, reduction: str, logits: Any, targets: Any, **favour: Any
-) -> Any:
+def _pairs(function: Any, case: Case, logits: Any, targets: Any, **favour: Any) -> Any:
     number = case.options.get("pos_weight")
     if number is not None:
         favour = {"pos_weight": torch.tensor(number)}
-    return function(logits, targets.to(logits.dtype), reduction=reduction, **favour)
+    targets = targets.to(logits.dtype)
+    return function(logits, targets, reduction=reduction_of(case), **favour)

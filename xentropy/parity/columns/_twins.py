@@ -4,13 +4,40 @@ the same.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 from xentropy.parity._case import OPERANDS, Case
-from xentropy.parity.columns._adapter import Call
 
-Twin = tuple[str, Call]
+Call = Callable[..., Any]
 Reductions = dict[str, Any]
+
+
+def _as_it_is(call: Call) -> Call:
+    return call
+
+
+class Twin(NamedTuple):
+    """A framework's own function for a case.
+
+    Its name as users know it; the function; what calls it with the case's tensors, given by name
+    after the function; and how a user would run it.
+    """
+
+    name: str
+    function: Call
+    call: Call
+    run: Callable[[Call], Call] = _as_it_is
+
+    def own(self) -> Call:
+        """The call of the framework's function."""
+        return self.run(partial(self.call, self.function))
+
+    def of(self, package: Any) -> Call | None:
+        """The same call of the function that a package has by that name, if it has one."""
+        name = self.name.rpartition(".")[2]
+        return partial(self.call, getattr(package, name)) if name in package.__all__ else None
 
 
 def fits(case: Case, *understood: str) -> bool:
@@ -40,9 +67,9 @@ def reduction_of(case: Case) -> str:
     return str(case.options.get("reduction", "mean"))
 
 
-def by_place(function: Call) -> Call:
+def by_place(function: Call, **given: Any) -> Any:
     """A function that takes its arguments by place, called with them by name."""
-    return lambda **given: function(*given.values())
+    return function(*given.values())
 
 
 def reduced(case: Case, means: Reductions) -> Call:
