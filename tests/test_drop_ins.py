@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from drop_ins import answer
 
 from xentropy.parity.differences import LIBRARIES, Difference, Kind, differences
 
+ROOT = Path(__file__).parents[1]
 # Keras has one backend in a process: tests/keras tries its differences.
 DECLARED = [
     pytest.param(library, one, id=f"{library}: {one.title}", marks=pytest.mark.backends(library))
@@ -32,3 +37,32 @@ def test_a_difference_is_declared_well(library: str) -> None:
         assert one.kind in get_args(Kind)
         assert (one.native == one.ours) is (one.kind == "convention"), one.title
         assert one.functions
+
+
+def of(library: str) -> Any:
+    mark = pytest.mark.needs("tensorflow") if library == "keras" else pytest.mark.backends(library)
+    return pytest.param(library, marks=mark)
+
+
+@pytest.fixture
+def package(request: pytest.FixtureRequest) -> Any:
+    """The drop-ins of a library."""
+    pytest.importorskip(request.param)
+    return importlib.import_module(f"xentropy_{request.param}")
+
+
+@pytest.mark.parametrize("package", map(of, LIBRARIES), indirect=True)
+def test_a_page_names_every_drop_in_and_the_declaration_no_other(package: Any) -> None:
+    library = package.__name__.removeprefix("xentropy_")
+    names = set(package.__all__) - {"backend"}
+    text = (ROOT / "docs" / "drop-ins" / f"{library}.md").read_text(encoding="utf-8")
+    assert names
+    assert {name for name in names if f"`{name}`" not in text} == set()
+    declared = {name for one in differences(library) for name in one.functions}
+    assert declared - names == set()
+
+
+def test_the_tables_of_the_pages_are_this_declaration() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "drop_in_pages.py"), "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

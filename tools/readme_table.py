@@ -1,6 +1,6 @@
-"""Write the tables of README.md from a run: the same call in every library, and the support.
+"""Write the table of README.md from a run, the same call in every library, and docs/support.md.
 
-    python tools/readme_table.py            run everything, write the tables into README.md
+    python tools/readme_table.py            run everything, write the tables into their pages
     python tools/readme_table.py --check    the same, but only compare: exit 1 when they are stale
 
 The tables are written only if xentropy's answer is the same, and right, on all of its backends.
@@ -29,7 +29,8 @@ from blocks import replace
 from columns import IGNORED, Ask, Column, Keras, Optax, PyTorch, SciPy, TensorFlow, Xentropy
 from kits import JaxKit, NotOfferedError, NumPyKit, TensorFlowKit, TorchKit
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, SUPPORT = ROOT / "README.md", ROOT / "docs" / "support.md"
 NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?(?:e[-+]\d+)?\b")
 RAISES = "raises"
 TOLERANCE = 1e-3
@@ -200,25 +201,29 @@ def is_same_line(line: str, other: str) -> bool:
     )
 
 
+def is_up_to_date(page: Path, name: str, made: str, check: bool) -> bool:
+    """Write a block into its page, or compare it with what is there."""
+    before = page.read_text(encoding="utf-8")
+    after = replace(before, name, Path(__file__).name, made)
+    if not check:
+        page.write_text(after, encoding="utf-8")
+    print(made)
+    fresh = after == before or (check and is_same(before, after))
+    state = "up to date" if fresh else "stale" if check else "written"
+    print(f"{page.relative_to(ROOT)} is {state}")
+    return fresh or not check
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the tables into README.md, or compare them with what is there."""
-    parser = argparse.ArgumentParser(description="Generate the tables of README.md from a run.")
-    parser.add_argument("--check", action="store_true", help="exit 1 when README.md is stale")
+    """Write the tables into their pages, or compare them with what is there."""
+    parser = argparse.ArgumentParser(description="Generate two tables from a run.")
+    parser.add_argument("--check", action="store_true", help="exit 1 when a page is stale")
     options = parser.parse_args(arguments)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # infinities and half precision are the point
-        blocks = {"comparison": table(), "support": support.table()}
-    before = after = README.read_text(encoding="utf-8")
-    for name, made in blocks.items():
-        after = replace(after, name, Path(__file__).name, made)
-    if not options.check:
-        README.write_text(after, encoding="utf-8")
-    print("\n".join(blocks.values()))
-    if after == before or (options.check and is_same(before, after)):
-        print("README.md is up to date")
-        return 0
-    print("README.md is stale" if options.check else "README.md is written")
-    return int(options.check)
+        pages = [(README, "comparison", table()), (SUPPORT, "support", support.table())]
+    states = [is_up_to_date(*page, options.check) for page in pages]
+    return int(not all(states))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The support table of the README: every function in every way of running it, tried out."""
+"""The support table of the documentation: every function in every way of running it, tried out."""
 
 from __future__ import annotations
 
