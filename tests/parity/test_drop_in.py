@@ -51,6 +51,7 @@ def numbers(case=CASE, **changes):
         ("", numbers(), numbers(), "good"),
         ("", numbers(**WRONG), numbers(), "bad"),
         ("", numbers(), numbers(**WRONG), "bad"),  # the framework differs, undeclared
+        ("", numbers(), numbers(value=quantity([1.0, 2.0], shape=(2,))), "bad"),
         ("", numbers(**WRONG), numbers(**WRONG), "bad"),  # a convention, undeclared
         ("", numbers(), OTHER, "bad"),
         ("", OTHER, OTHER, "good"),

@@ -9,7 +9,7 @@ the oracle's without a declaration makes the cell bad too: so no difference goes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -93,13 +93,14 @@ def undeclared(case: Case, library: str, exact: Quantity | None, native: Quantit
         return
     for name, wanted in _asked(case, exact).items():
         got = theirs.get(name)
-        if got is None or not alike(wanted["high"], got["values"]):
+        if got is None or got["shape"] != wanted["shape"] or not alike(wanted, got):
             yield f"undeclared: {native['name']} answers otherwise in the {name}"
 
 
-def alike(wanted: Sequence[str], got: Sequence[str]) -> bool:
+def alike(wanted: Quantity, got: Quantity) -> bool:
     """Whether numbers are the same but for rounding."""
-    pairs = [(float.fromhex(a), float.fromhex(b)) for a, b in zip(wanted, got, strict=True)]
+    both = zip(wanted["high"], got["values"], strict=True)
+    pairs = [(float.fromhex(a), float.fromhex(b)) for a, b in both]
     largest = max((abs(a) for a, _ in pairs if math.isfinite(a)), default=0.0)
     return all(_near(a, b, ALIKE * max(largest, ALIKE)) for a, b in pairs)
 

@@ -38,7 +38,7 @@ def _common(case: Case) -> dict[str, Any]:
 def _reduction(case: Case) -> str | None:
     if "sample_weights" in case.arrays and reduction_of(case) == "mean":
         return "mean_with_sample_weight"
-    return REDUCTIONS[reduction_of(case)]
+    return REDUCTIONS.get(reduction_of(case), reduction_of(case))  # Keras refuses others itself
 
 
 def _cross_entropy(case: Case) -> Twin | None:
