@@ -45,7 +45,8 @@ def measure(
     if case.expects_error(inspected=True) or exact is None:
         return None, str(case.raises)
     theirs = native.get("quantities", {})
-    return {n: _narrowed(q, theirs.get(n)) for n, q in _asked(case, exact).items()}, ""
+    narrow = (theirs.get("value") or {}).get("dtype", "")
+    return {n: _narrowed(q, theirs.get(n), narrow) for n, q in _asked(case, exact).items()}, ""
 
 
 def _asked(case: Case, exact: Quantity) -> Quantity:
@@ -70,17 +71,18 @@ def _taken(theirs: Quantity) -> Quantity:
     }
 
 
-def _narrowed(exact: Quantity, theirs: Quantity | None) -> Quantity:
+def _narrowed(exact: Quantity, theirs: Quantity | None, narrow: str) -> Quantity:
     """The exact numbers in the dtype that the framework returns.
 
-    A narrower one rounds the entries, and once more what they are reduced to.
+    A narrow loss is rounded in every entry and once more where it is reduced, and so is what flows
+    back from it.
     """
-    if theirs is None or theirs["dtype"] == exact["dtype"] or theirs["dtype"] not in FORMATS:
+    if theirs is None or theirs["dtype"] not in FORMATS or compute_dtype(narrow) == narrow:
         return exact
-    form = FORMATS[theirs["dtype"]]
+    form = FORMATS[narrow]
     free = (form.ulp(float.fromhex(high)) for high in exact["high"])
     added = (float.fromhex(r) + f for r, f in zip(exact["rounding"], free, strict=True))
-    return {**exact, "dtype": form.name, "rounding": [a.hex() for a in added]}
+    return {**exact, "dtype": theirs["dtype"], "rounding": [a.hex() for a in added]}
 
 
 def undeclared(case: Case, library: str, exact: Quantity | None, native: Quantity) -> Iterator[str]:

@@ -59,8 +59,15 @@ def _cross_entropy(case: Case) -> Twin | None:
 
 
 def _classes(function: Any, case: Case, logits: Any, targets: Any, where: Any = None) -> Any:
-    losses = function(logits, targets, axis=axis_of(case), where=where)
+    losses = function(logits, targets, axis=axis_of(case), where=_of_classes(case, where))
     return reduced(case, REDUCTIONS)(losses)
+
+
+def _of_classes(case: Case, where: Any) -> Any:
+    """A mask of classes with all dimensions: one that lacks some says of rows whether they count."""
+    if where is None or where.ndim != 1:
+        return where
+    return jnp.moveaxis(where[(None,) * (len(case.first.shape) - 1)], -1, axis_of(case))
 
 
 def _binary(case: Case) -> Twin | None:
@@ -88,7 +95,8 @@ def _divergence(case: Case) -> Twin | None:
 
 def _apart(function: Any, case: Case, logits: Any, targets: Any, where: Any = None) -> Any:
     logs = jax.nn.log_softmax(logits, axis=axis_of(case), where=where)
-    return reduced(case, REDUCTIONS)(function(logs, targets, axis=axis_of(case), where=where))
+    mask = _of_classes(case, where)
+    return reduced(case, REDUCTIONS)(function(logs, targets, axis=axis_of(case), where=mask))
 
 
 def _focal(case: Case) -> Twin | None:
