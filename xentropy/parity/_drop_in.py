@@ -45,7 +45,8 @@ def measure(
     if case.expects_error(inspected=True) or exact is None:
         return None, str(case.raises)
     theirs = native.get("quantities", {})
-    narrow = (theirs.get("value") or {}).get("dtype", "")
+    value = theirs.get("value") or exact["value"]
+    narrow = value["dtype"] if value["dtype"] != exact["value"]["dtype"] else None
     return {n: _narrowed(q, theirs.get(n), narrow) for n, q in _asked(case, exact).items()}, ""
 
 
@@ -71,13 +72,13 @@ def _taken(theirs: Quantity) -> Quantity:
     }
 
 
-def _narrowed(exact: Quantity, theirs: Quantity | None, narrow: str) -> Quantity:
+def _narrowed(exact: Quantity, theirs: Quantity | None, narrow: str | None) -> Quantity:
     """The exact numbers in the dtype that the framework returns.
 
     A narrow loss is rounded in every entry and once more where it is reduced, and so is what flows
     back from it.
     """
-    if theirs is None or theirs["dtype"] not in FORMATS or compute_dtype(narrow) == narrow:
+    if theirs is None or narrow is None:
         return exact
     form = FORMATS[narrow]
     free = (form.ulp(float.fromhex(high)) for high in exact["high"])

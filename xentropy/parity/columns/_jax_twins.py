@@ -64,7 +64,7 @@ def _classes(function: Any, case: Case, logits: Any, targets: Any, where: Any = 
 
 
 def _of_classes(case: Case, where: Any) -> Any:
-    """A mask of classes with all dimensions: one that lacks some says of rows whether they count."""
+    """A mask of classes with all dimensions: one that lacks some is of rows in optax."""
     if where is None or where.ndim != 1:
         return where
     return jnp.moveaxis(where[(None,) * (len(case.first.shape) - 1)], -1, axis_of(case))
