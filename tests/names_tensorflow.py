@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-import xentropy_tensorflow
 from drop_ins import pick
+
+import xentropy_tensorflow
 
 FUNCTIONS = (
     "softmax",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.backends("tensorflow")
 
-import xentropy_tensorflow as ours  # noqa: E402
 from names_tensorflow import FUNCTIONS, native  # noqa: E402
+
+import xentropy_tensorflow as ours  # noqa: E402
 
 RNG = np.random.default_rng(11)
 DENSE = "softmax_cross_entropy_with_logits"
@@ -306,7 +307,7 @@ def test_second_derivatives() -> None:
     np.testing.assert_allclose(outer.gradient(by_x, x)[0], hessian @ d, rtol=1e-12)
     np.testing.assert_allclose(outer.gradient(by_x, t)[0], (p @ d) - d, rtol=1e-12)
     np.testing.assert_allclose(outer.gradient(by_t, x)[0], d.sum() * p - d, rtol=1e-12)
-    assert not np.any(outer.gradient(by_t, t, tf.UnconnectedGradients.ZERO))
+    assert not np.any(outer.gradient(by_t, t, unconnected_gradients="zero"))
 
 
 # What the ways of TensorFlow make of them.
@@ -321,7 +322,7 @@ def calls(module: Any) -> dict[str, Callable[[Any], Any]]:
 
     return {
         "softmax": lambda x: module.softmax(x),
-        "log_softmax": lambda x: module.log_softmax(x, axis=0),
+        "log_softmax": lambda x: module.log_softmax(x),
         SUM: lambda x: module.reduce_logsumexp(x, axis=1),
         DENSE: lambda x: getattr(module, DENSE)(t * tf.ones_like(x), x),
         SPARSE: by_labels,
@@ -544,7 +545,8 @@ def test_an_error_is_tensorflows(name: str, args: Any, options: Any) -> None:
     """Its class and its message, with the drop-in's own as the cause."""
     theirs, got = (raised(f, args, options) for f in (native(name), getattr(ours, name)))
     assert type(got) is type(theirs)
-    if not any(word in str(theirs) for word in ("argument", "Input")):
+    # Python itself says what argument a function lacks: TensorFlow's are called softmax_v2.
+    if "required positional argument" not in str(theirs):
         assert str(got) == str(theirs)
 
 
@@ -555,7 +557,7 @@ def test_the_cause_of_an_error_is_the_drop_ins() -> None:
     assert "7" in str(error.__cause__)
 
 
-def test_while_tracing_the_error_is_the_drop_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_tracing_the_error_is_the_drop_ins() -> None:
     """A graph does not get operations of TensorFlow's twin."""
 
     @tf.function(autograph=False)
@@ -582,7 +584,7 @@ def test_a_traced_label_out_of_range_is_nan(jit: bool) -> None:
 
 
 def test_an_axis_that_only_the_run_knows_is_refused() -> None:
-    run = tf.function(lambda x, axis: ours.reduce_logsumexp(x, axis), autograph=False)
+    run = tf.function(ours.reduce_logsumexp, autograph=False)
     with pytest.raises(ValueError, match="axis must be known while tracing"):
         run(tf.constant(ROW), tf.constant(1))
     run = tf.function(lambda x: ours.softmax(x, tf.constant(0)), autograph=False)
