@@ -321,8 +321,8 @@ def calls(module: Any) -> dict[str, Callable[[Any], Any]]:
         return getattr(module, SPARSE)(tf.repeat(labels, tf.shape(x)[0]), x)
 
     return {
-        "softmax": lambda x: module.softmax(x),
-        "log_softmax": lambda x: module.log_softmax(x),
+        "softmax": module.softmax,
+        "log_softmax": module.log_softmax,
         SUM: lambda x: module.reduce_logsumexp(x, axis=1),
         DENSE: lambda x: getattr(module, DENSE)(t * tf.ones_like(x), x),
         SPARSE: by_labels,
