@@ -526,6 +526,7 @@ ERRORS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     (SIGMOID, ([1, 0], [1, 2]), {}),
     (SIGMOID, ([2], [1.0]), {}),
     (WEIGHTED, ([1.0], [1.0, 2.0], 2.0), {}),
+    (WEIGHTED, ([1.0], [1.0, 2.0], tf.ones((3, 2))), {}),
     (WEIGHTED, ([1.0], [1.0], None), {}),
     (WEIGHTED, ([1.0], [1.0], "a"), {}),
     (WEIGHTED, ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], tf.ones(2)), {}),
