@@ -26,7 +26,8 @@ def names(*, ours: bool) -> dict[str, Any]:
     functions = pick(xentropy_tensorflow, *FUNCTIONS)
     if not ours:
         functions = {name: native(name) for name in FUNCTIONS}
-    framework = pick(tf, "constant", "zeros", "cast", "ragged", "float16", "bfloat16", "uint8")
+    makers = ("constant", "zeros", "cast", "ragged", "reduce_mean")
+    framework = pick(tf, *makers, "float16", "bfloat16", "uint8")
     helpers = {"inf": float("inf"), "grad": grad, "mixed": mixed, "graph": graph}
     more = {"rank": rank, "unknown": unknown}
     return {**framework, **functions, **helpers, **more}

@@ -51,7 +51,7 @@ def package(request: pytest.FixtureRequest) -> Any:
     return importlib.import_module(f"xentropy_{request.param}")
 
 
-@pytest.mark.parametrize("package", map(of, LIBRARIES), indirect=True)
+@pytest.mark.parametrize("package", list(map(of, LIBRARIES)), indirect=True)
 def test_a_page_names_every_drop_in_and_the_declaration_no_other(package: Any) -> None:
     library = package.__name__.removeprefix("xentropy_")
     names = set(package.__all__) - {"backend"}

@@ -73,7 +73,8 @@ def _plain(function: Any, case: Case, logits: Any, targets: Any) -> Any:
 
 
 def _soft(function: Any, case: Case, logits: Any, targets: Any) -> Any:
-    losses = function(targets, logits, axis=axis_of(case))
+    # Of the ways to name the last axis, -1 is the one that takes labels of another rank.
+    losses = function(targets, logits, axis=-1 if is_last(case) else axis_of(case))
     return reduced(case, REDUCTIONS)(losses)
 
 

@@ -48,6 +48,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "grad(lambda x: softmax_cross_entropy_with_logits([[0.2, 0.2]], x), [[0.0, 0.0]])",
         "[[0.3, 0.3]]",
         "[[0, 0]]",
+        cases=("policy: rows of mass 1.5 and 0*", "shapes and axes: 2 x 4 x 3, axis *, soft"),
     ),
     Difference(
         "rows of zeros",
@@ -57,6 +58,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "grad(lambda x: softmax_cross_entropy_with_logits([[0.0, 0.0]], x), [[2.0, 2.0]])",
         "[[0.5, 0.5]]",
         "[[0, 0]]",
+        cases=("policy: soft targets 0",),
     ),
     Difference(
         "second derivatives to labels",
@@ -76,6 +78,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "softmax_cross_entropy_with_logits([[0.0, 1.0]], [[-inf, 0.0]])",
         "[nan]",
         "[0]",
+        cases=("policy: -inf beside a one-hot", "policy: -inf beside soft targets"),
     ),
     Difference(
         "one logit of +inf",
@@ -85,6 +88,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "softmax([inf, 0.0])",
         "[nan, nan]",
         "[1, 0]",
+        cases=("policy: *softmax with *+inf", "policy: loss with +inf*"),
     ),
     Difference(
         "infinite logits of the binary losses",
@@ -94,6 +98,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "sigmoid_cross_entropy_with_logits([1.0, 0.0, 0.0], [inf, -inf, inf])",
         "[nan, nan, nan]",
         "[0, 0, inf]",
+        cases=("policy: binary +inf at 1, -inf at 0", "policy: binary -inf at 1"),
     ),
     Difference(
         "the gradient of the logsumexp of -inf alone",
@@ -103,6 +108,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "grad(reduce_logsumexp, [-inf, -inf])",
         "[nan, nan]",
         "[0, 0]",
+        cases=("policy: logsumexp of a -inf row",),
     ),
     Difference(
         "half precision",
@@ -123,6 +129,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "sparse_softmax_cross_entropy_with_logits([0], cast([[6.0, 0.0]], bfloat16))",
         "[0]",
         "[0.00247192]",
+        cases=("policy: label 257 in bfloat16",),
     ),
     Difference(
         "gradients to labels that are broadcast",
@@ -150,6 +157,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "sparse_softmax_cross_entropy_with_logits(constant([1], uint8), [[0.0, 0.0]])",
         "InvalidArgumentError",
         "[0.693147]",
+        cases=("label dtypes: label*", "vocabularies: 1 x 65536, labels as uint16"),
     ),
     Difference(
         "binary labels of other dtypes",
@@ -256,6 +264,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         "softmax_cross_entropy_with_logits([1.0, 0.0], zeros([2, 2]))",
         "[0.693147, 0.693147]",
         "[0.693147, 0.693147]",
+        cases=(
+            "errors: labels with a class axis",
+            "errors: soft targets that would broadcast",
+            "errors: soft targets with an axis more",
+        ),
     ),
     Difference(
         "a positive weight is broadcast",
@@ -276,5 +289,26 @@ DIFFERENCES: tuple[Difference, ...] = (
         "(reduce_logsumexp([[1.0, 2.0]], axis=[]), reduce_logsumexp([[0.0], [0.0]]))",
         "[[1, 2]], 0.693147",
         "[[1, 2]], 0.693147",
+    ),
+    Difference(
+        "a mean",
+        "convention",
+        (_DENSE, _SPARSE, *_BINARY),
+        "It is the user's own: `tf.reduce_mean` divides by the number of losses, whatever weighs "
+        "them, and over none it is NaN. xentropy's own functions divide by the weights.",
+        "reduce_mean(weighted_cross_entropy_with_logits([1.0, 0.0], [0.0, 0.0], 3.0))",
+        "1.38629",
+        "1.38629",
+        cases=("policy: no entries, binary", "policy: no rows, *", "binary: pos_weight*"),
+    ),
+    Difference(
+        "binary labels outside [0, 1]",
+        "convention",
+        _BINARY,
+        "Floating labels are taken as they are; xentropy's own function checks integers.",
+        "sigmoid_cross_entropy_with_logits([2.0], [1.0])",
+        "[-0.686738]",
+        "[-0.686738]",
+        cases=("policy: label 2, binary",),
     ),
 )
