@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import subprocess
 import sys
@@ -66,3 +67,20 @@ def test_the_tables_of_the_pages_are_this_declaration() -> None:
     command = [sys.executable, str(ROOT / "tools" / "drop_in_pages.py"), "--check"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def failures(text: str, name: str) -> int:
+    """How many of the examples in a text fail; there must be one."""
+    found = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
+    assert found.examples, name
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    return runner.run(found).failed
+
+
+@pytest.mark.parametrize("package", list(map(of, LIBRARIES)), indirect=True)
+def test_the_examples_of_the_docstrings_and_the_page_run(package: Any) -> None:
+    names = set(package.__all__) - {"backend"}
+    assert [name for name in names if failures(getattr(package, name).__doc__, name)] == []
+    library = package.__name__.removeprefix("xentropy_")
+    page = ROOT / "docs" / "drop-ins" / f"{library}.md"
+    assert failures(page.read_text(encoding="utf-8"), page.name) == 0
