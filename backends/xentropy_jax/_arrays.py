@@ -45,9 +45,11 @@ def flags(where: Any) -> jax.Array:
 
 
 def inexact(*arrays: Any) -> Any:
-    """The dtype that arrays and numbers promote to; of integers alone the default float."""
+    """The dtype that arrays and numbers promote to; of integers alone JAX's choice of a float."""
     dtype = jnp.result_type(*arrays)
-    return dtype if jnp.issubdtype(dtype, jnp.inexact) else jnp.result_type(dtype, float)
+    if jnp.issubdtype(dtype, jnp.inexact):
+        return dtype
+    return jax.eval_shape(jnp.sqrt, jnp.zeros((), dtype)).dtype
 
 
 def wide(dtype: Any) -> Any:

@@ -432,7 +432,8 @@ def smooth_labels(labels: Any, alpha: Any, *, axis: Axis = -1, where: Any = None
     [0.85 0.05 0.05 0.05]
     """
     given = floating(labels, "labels")
-    dtype = inexact(given, alpha)
+    # A division makes integers a float of their own.
+    dtype = jax.eval_shape(lambda t, part: t + part / 1, given, alpha).dtype
     share = jnp.asarray(alpha, wide(dtype))
     if where is None:
         axes = axes_of(axis, given.ndim)
