@@ -9,7 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import mpmath
@@ -88,7 +91,7 @@ SOFT = RNG.dirichlet(np.ones(4), 3)
 HOT = np.eye(4)[[1, 0, 3]]
 MASK = np.array([[1, 1, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0]], bool)
 ROWS = np.array([True, False, True])
-AXES = (-1, 1, (-1, -3), None, ())
+AXES = (1, (-1, -3), None, ())
 
 
 def ids(asks: list[Ask]) -> list[str]:
@@ -106,7 +109,7 @@ def ids(asks: list[Ask]) -> list[str]:
 
 
 def maps() -> Iterator[Ask]:
-    for name, axis in itertools.product(("softmax", "log_softmax"), (*AXES, 0, (1, 0))):
+    for name, axis in itertools.product(("softmax", "log_softmax"), (*AXES, -3)):
         yield Ask(name, (CUBE,), {"axis": axis})
     for name in ("softmax", "log_softmax"):
         for where in (MASK, MASK[0], ROWS[:, None], np.array(True)):
@@ -120,17 +123,18 @@ def maps() -> Iterator[Ask]:
 
 
 def sums() -> Iterator[Ask]:
-    for axis in (*AXES, 0, (0, 1)):
+    for axis in (*AXES, -1):
         yield Ask("logsumexp", (CUBE,), {"axis": axis})
-    for axis in (1, (1, 0), None):
+    for axis in (1, (1, 0)):
         yield Ask("logsumexp", (CUBE,), {"axis": axis, "keepdims": True})
-    factors = (np.abs(TABLE), TABLE[::-1].copy(), TABLE[0], np.array(2.5), np.array(-2.5))
-    for b, sign in itertools.product(factors, (False, True)):
-        yield Ask("logsumexp", (TABLE + 1, 1, b), {"return_sign": sign})
-    for b, where, sign in itertools.product((None, TABLE[0]), (MASK, ROWS[:, None]), (False, True)):
-        more = {} if b is None else {"b": jnp.asarray(b)}
-        options = {"axis": -1, "where": jnp.asarray(where), "return_sign": sign, **more}
+    for b in (np.abs(TABLE), TABLE[::-1].copy(), TABLE[0], np.array(-2.5)):
+        yield Ask("logsumexp", (TABLE + 1, 1, b), {"return_sign": True})
+    yield Ask("logsumexp", (TABLE + 1, 1, TABLE), {})
+    for where, sign in itertools.product((MASK, ROWS[:, None]), (False, True)):
+        options = {"axis": -1, "where": jnp.asarray(where), "return_sign": sign}
         yield Ask("logsumexp", (TABLE,), options)
+    options = {"axis": 0, "where": jnp.asarray(MASK), "b": jnp.asarray(TABLE[0])}
+    yield Ask("logsumexp", (TABLE,), options)
     for shape in ((2, 0), (0, 2)):
         for sign in (False, True):
             yield Ask("logsumexp", (np.zeros(shape),), {"axis": 1, "return_sign": sign})
@@ -148,13 +152,12 @@ def dense() -> Iterator[Ask]:
             yield Ask(name, (TABLE, SOFT), {"where": jnp.asarray(where)})
         yield Ask(name, (TABLE[0], SOFT[0]), {"where": jnp.asarray(MASK[0])})
         mask = jnp.asarray(MASK)
-        yield Ask(name, (TABLE, SOFT), {"where": mask, "axis": 0})
         yield Ask(name, (TABLE, SOFT), {"where": mask, "axis": None})
         yield Ask(name, (TABLE, SOFT), {"where": mask, "axis": (1, 0)})
         yield Ask(name, (TABLE, SOFT[0]), {})
         yield Ask(name, (TABLE[0], SOFT), {})
         yield Ask(name, (TABLE, SOFT * np.ones((2, 1, 1))), {})
-        yield Ask(name, (TABLE, 3 * SOFT), {})
+        yield Ask(name, (TABLE, 3 * SOFT), {"axis": 0})
         yield Ask(name, (TABLE, np.array(0.25)), {})
         yield Ask(name, (np.zeros((2, 0)), np.zeros((2, 0))), {})
     for labels in (HOT.astype(np.int32), HOT.astype(bool), HOT):
@@ -182,7 +185,7 @@ def labelled() -> Iterator[Ask]:
         yield Ask(name, (CUBE, RNG.integers(0, number, shape)), {"axis": axis})
     yield Ask(name, (CUBE, np.array(17)), {"axis": (2, 0, 1)})
     yield Ask(name, (TABLE[0], np.array(3)), {})
-    for dtype in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"):
+    for dtype in ("int8", "int64", "uint8", "uint64"):
         yield Ask(name, (TABLE, np.array([1, 0, 3], dtype)), {})
     labels = np.array([1, 3, 0])  # the last row has no class
     for where in (MASK, ROWS, ROWS[:, None], np.ones((1, 1), bool)):
@@ -200,7 +203,7 @@ def pairs() -> Iterator[Ask]:
     yield Ask(name, (TABLE[0], SOFT), {})
     name = "sigmoid_focal_loss"
     inner = np.clip(SOFT, 0.05, 0.95)
-    for alpha, gamma in itertools.product((None, 0.25, 1, 1.5, TABLE[0]), (2.0, 0.5, 0, 3)):
+    for alpha, gamma in zip((None, 0.25, 1, 1.5, TABLE[0]), (2.0, 0.5, 0, 3, 1), strict=True):
         yield Ask(name, (TABLE, inner), {"alpha": alpha, "gamma": gamma})
     for labels in (HOT.astype(int), HOT.astype(bool), inner[0]):
         yield Ask(name, (TABLE, labels), {})
@@ -265,7 +268,7 @@ def test_signatures(name: str) -> None:
 
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
-KINDS = (*FLOATS, "int8", "int32", "int64", "uint8", "bool")
+KINDS = (*FLOATS, "int8", "int32", "bool")
 
 
 def dtype_of(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -394,17 +397,12 @@ def test_while_tracing_the_error_is_ours() -> None:
 
 
 def test_without_optax_the_error_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "optax.losses", None)
     with pytest.raises(TypeError, match="labels must be of integers, got dtype float32"):
         ours("softmax_cross_entropy_with_integer_labels")(X, jnp.ones(3))
 
 
 def test_optax_is_not_imported() -> None:
-    import subprocess
-    import sys
-
     code = (
         f"import sys; sys.path += {sys.path!r}\nimport xentropy_jax, jax.numpy as jnp\n"
         "xentropy_jax.softmax_cross_entropy(jnp.ones(3), jnp.ones(3))\n"
@@ -426,7 +424,7 @@ def test_the_deprecated_name_warns() -> None:
 INTEGERS = "softmax_cross_entropy_with_integer_labels"
 
 
-@pytest.mark.parametrize("label", [-1, 4, -100])
+@pytest.mark.parametrize("label", [-1, 4])
 def test_a_label_that_is_no_class(label: int) -> None:
     loss, labels = ours(INTEGERS), jnp.array([0, label, 1])
     with pytest.raises(IndexError, match=rf"targets\[1\] is {label}"):
@@ -479,7 +477,7 @@ def test_rows_without_a_class_have_no_gradient(name: str) -> None:
 # Accuracy, where the twin has none.
 
 
-@pytest.mark.parametrize("margin", [5.0, 12.0, 17.0, 30.0, 80.0])
+@pytest.mark.parametrize("margin", [5.0, 17.0, 80.0])
 def test_confident_rows_keep_their_digits(margin: float) -> None:
     x = jnp.array([margin, 0.0, -1.0])
     hot = jnp.array([1.0, 0.0, 0.0])
@@ -518,7 +516,7 @@ def test_poly_keeps_its_digits(epsilon: float, given: str) -> None:
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("label", [0.0, 1.0, 0.3])
-@pytest.mark.parametrize("logit", [-40.0, -3.0, 20.0, 40.0])
+@pytest.mark.parametrize("logit", [-40.0, 20.0])
 def test_focal_keeps_its_digits(logit: float, label: float, gamma: float) -> None:
     def exact(row: list[mpmath.mpf]) -> mpmath.mpf:
         p, q = 1 / (1 + mpmath.exp(-row[0])), 1 / (1 + mpmath.exp(row[0]))
@@ -615,3 +613,22 @@ def test_options_may_be_traced_and_have_gradients() -> None:
         np.testing.assert_allclose(slope(0.75, ours(name)), slope(0.75, native(name)), rtol=2e-5)
     slope = jax.grad(lambda a: ours("smooth_labels")(t, a)[0, 0])(0.1)
     np.testing.assert_allclose(slope, 0.25 - t[0, 0], rtol=1e-6)
+
+
+# The example.
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "drop_in_jax.py"
+
+
+def test_the_example_learns_alike() -> None:
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    command = [sys.executable, str(EXAMPLE), "--epochs", "4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    header, *rows, accuracies = done.stdout.splitlines()
+    assert header.split() == ["epoch", "optax", "xentropy_jax", "difference"]
+    curves = np.array([row.split()[1:3] for row in rows], float)
+    assert len(curves) == 4
+    assert (np.diff(curves, axis=0) < 0).all()
+    np.testing.assert_allclose(curves[:, 0], curves[:, 1], rtol=1e-4)
+    assert min(float(one.rstrip("%")) for one in accuracies.split()[1:]) > 85
