@@ -12,7 +12,7 @@ import pytest
 
 import xentropy as xe
 from xentropy._call import call_of
-from xentropy._pointwise import relative_entropy
+from xentropy._pointwise import faded, relative_entropy
 
 KINDS = ("probabilities", "log_probabilities")
 # Far apart, nearly equal, equal, tiny, zero beside something, both zero.
@@ -169,3 +169,23 @@ def test_a_pos_weight_that_does_not_fit(shape):
     x = np.zeros((2, 3, 4))
     with pytest.raises(ValueError, match=r"pos_weight has shape .* of shape \(2, 3, 4\)"):
         xe.binary_cross_entropy(x, x, pos_weight=np.ones(shape))
+
+
+def test_faded(framework, mode):
+    """Its definition, and where the factor is 0, or too small for anything but its logarithm."""
+    value = np.array([0.5, -2.0, 3.0, 1e4, 0.0, 2.0, 0.0])
+    log = np.array([-0.1, -2.0, -1e-3, -400.0, -5.0, -np.inf, -np.inf])
+    power = np.array([2.0, 0.5, 0.0, 2.0, 1.5, 0.0, 2.0])
+    arrays = [framework.array(x, "float64") for x in (value, log, power)]
+    got, grads = framework.value_and_grads(faded, *arrays, wrt=(0, 1, 2), mode=mode)
+    weight = np.exp(np.where(power == 0, 0.0, power * np.where(power == 0, 0.0, log)))
+    fading = value * weight
+    by_power = np.where(fading == 0, 0.0, fading * np.where(fading == 0, 0.0, log))
+    np.testing.assert_allclose(framework.numpy(got), fading, rtol=1e-13)
+    for grad, exact in zip(grads, (weight, power * fading, by_power), strict=True):
+        np.testing.assert_allclose(framework.numpy(grad), exact, rtol=1e-13)
+
+
+def test_faded_checks_its_shapes():
+    with pytest.raises(ValueError, match=r"power has shape \(2,\).*value of shape \(3,\)"):
+        faded(np.zeros(3), np.zeros(3), np.zeros(2))

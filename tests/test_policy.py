@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -367,6 +368,84 @@ def test_logsumexp_axes(framework: Framework, axis: Any, keepdims: bool, factors
         wanted = np.log(terms.sum(axis=axis, keepdims=keepdims))
     np.testing.assert_allclose(value, wanted, rtol=2e-6, atol=2e-7)
     np.testing.assert_allclose(grad, terms / np.where(total == 0, 1, total), rtol=3e-6)
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 2), -1])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_logsumexp_of_terms_of_both_signs(run: Run, axis: Any, keepdims: bool) -> None:
+    rng = np.random.default_rng(2)
+    x, b = (rng.standard_normal((2, 3, 4)) for _ in range(2))
+    b[0, 0] = 0.0
+    terms = b * np.exp(x)
+    total = terms.sum(axis=axis, keepdims=True)
+    function: Any = functools.partial(xe.logsumexp, axis=axis, keepdims=keepdims, return_sign=True)
+    arrays = run.array(x, "float64"), run.array(b, "float64")
+    value, sign = run.framework.call(lambda x, b: function(x, b=b), *arrays, mode=run.mode)
+    wanted = terms.sum(axis=axis, keepdims=keepdims)
+    assert run.framework.dtype(sign) == "float64"
+    np.testing.assert_array_equal(run.framework.numpy(sign), np.sign(wanted))
+    with np.errstate(divide="ignore"):
+        log = np.log(np.abs(wanted))
+    np.testing.assert_allclose(run.framework.numpy(value), log, rtol=1e-12, atol=1e-14)
+    grads = gradients_of_logsumexp(run, function, arrays)
+    safe = np.where(total == 0, 1, total)
+    np.testing.assert_allclose(grads[0], terms / safe, rtol=1e-11, atol=1e-15)
+    by_b = np.where(total == 0, 0, np.exp(x) / safe)
+    np.testing.assert_allclose(grads[1], by_b, rtol=1e-11, atol=1e-15)
+
+
+def gradients_of_logsumexp(run: Run, function: Any, arrays: Any) -> list[np.ndarray]:
+    """The gradients of the value by x and b."""
+    if run.framework.autograd:
+        _, grads = run.framework.value_and_grads(
+            lambda x, b: function(x, b=b)[0], *arrays, wrt=(0, 1), mode=run.mode
+        )
+    else:
+        _, grads = xe.value_and_grad(function, wrt=("x", "b"))(arrays[0], b=arrays[1])
+    return [run.framework.numpy(grad) for grad in grads]
+
+
+@pytest.mark.parametrize(
+    ("x", "b", "value", "sign"),
+    [
+        ([2.0, 2.0, 2.0, 1.0], [1, -1, -1, 1], np.log(np.exp(2.0) - np.e), -1.0),
+        ([0.0, -40.0], [1, -1], -np.exp(-40.0), 1.0),
+        ([2.0, 2.0], [1, -1], -INF, 0.0),
+        ([1.0, 2.0], [0, 0], -INF, 0.0),
+        ([-INF, -INF], [1, -1], -INF, 0.0),
+        ([1.0, INF], [1, -1], INF, -1.0),
+        ([INF, INF], [-1, -1], INF, -1.0),
+        ([INF, INF, INF], [1, 1, -1], NAN, NAN),
+        ([1.0, NAN], [1, -1], NAN, NAN),
+    ],
+)
+def test_logsumexp_of_particular_signs(run: Run, x: Any, b: Any, value: float, sign: float) -> None:
+    b = run.array(b)
+    found = run.framework.call(
+        lambda x: xe.logsumexp(x, b=b, return_sign=True), run.array(x), mode=run.mode
+    )
+    same(run.framework.numpy(found[0]), value)
+    same(run.framework.numpy(found[1]), sign)
+
+
+def test_logsumexp_without_factors_has_a_sign_too(run: Run) -> None:
+    value, sign = run.framework.call(
+        lambda x: xe.logsumexp(x, return_sign=True),
+        run.array([[0.0, 1.0], [-INF, -INF]]),
+        mode=run.mode,
+    )
+    same(run.framework.numpy(value), [np.log1p(np.e), -INF])
+    same(run.framework.numpy(sign), [1.0, 0.0])
+
+
+def test_logsumexp_of_both_signs_is_scipys() -> None:
+    special = pytest.importorskip("scipy.special")
+    rng = np.random.default_rng(3)
+    x, b = 10 * rng.standard_normal((50, 7)), rng.standard_normal((50, 7))
+    wanted = special.logsumexp(x, b=b, axis=-1, return_sign=True)
+    value, sign = xe.logsumexp(x, b=b, return_sign=True)
+    np.testing.assert_allclose(value, wanted[0], rtol=1e-10)
+    np.testing.assert_array_equal(sign, wanted[1])
 
 
 def test_logsumexp_gradient_by_factors(run: Run) -> None:

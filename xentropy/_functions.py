@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from xentropy import _errors, _inputs
 from xentropy._call import Call, public
 from xentropy._inputs import Inputs
-from xentropy._typing import Array
+from xentropy._typing import Array, Namespace
 
 A = TypeVar("A")
 
@@ -118,6 +119,7 @@ def logsumexp(
     keepdims: bool = False,
     b: Any = None,
     where: Any = None,
+    return_sign: bool = False,
 ) -> Call[A]:
     r"""The logarithm of a sum of exponentials.
 
@@ -134,16 +136,20 @@ def logsumexp(
     keepdims : bool, default False
         Whether summed axes stay with length 1.
     b : array, optional
-        Factors of at least 0; of x's shape, with lengths of 1 in it, one number, or of shape
-        (K,) where ``axis`` is a single one. An entry with b = 0 does not count, whatever x holds.
+        Factors of at least 0, or with ``return_sign`` of any sign; of x's shape, with lengths of
+        1 in it, one number, or of shape (K,) where ``axis`` is a single one. An entry with b = 0
+        does not count, whatever x holds.
     where : array of bool, optional
         True at the entries that count; shaped as b.
+    return_sign : bool, default False
+        Whether to return the logarithm of the sum's magnitude and the sum's sign.
 
     Returns
     -------
     array
         float64 for float64 x, float32 for narrower dtypes. An empty sum is -inf, and its
-        gradient is 0.
+        gradient is 0. With ``return_sign`` a tuple: that, and -1, 0 or 1 in the same dtype,
+        NaN where the sum is.
 
     Raises
     ------
@@ -168,15 +174,19 @@ def logsumexp(
     >>> import xentropy as xe
     >>> print(xe.logsumexp(np.array([0.0, -40.0])))
     4.248354255291589e-18
+    >>> print(*xe.logsumexp(np.array([1.0, 2.0]), b=[1, -1], return_sign=True))
+    1.541324854612918 -1.0
     """
     from xentropy._maps import LogSumExp
 
     inputs = Inputs(x, "x")
     axes = _axes(inputs, axis)
     single = axes[0] if len(axes) == 1 else None
-    rule = LogSumExp(inputs.dtype, axes, bool(keepdims))
-    leaves = (inputs.x, _factors(inputs, b, single), inputs.mask(where, single))
-    return Call(inputs.backend, rule, leaves)
+    signed = bool(return_sign)
+    rule = LogSumExp(inputs.dtype, axes, bool(keepdims), signed)
+    factors = _factors(inputs, b, single, signed=signed)
+    leaves = (inputs.x, factors, inputs.mask(where, single))
+    return Call(inputs.backend, rule, leaves, _with_sign(inputs.xp) if signed else None)
 
 
 @public
@@ -295,12 +305,23 @@ def _axes(inputs: Inputs, axis: Any) -> tuple[int, ...]:
     return places
 
 
-def _factors(inputs: Inputs, b: Any, axis: int | None) -> Array | None:
-    """The factors of logsumexp, not negative as far as can be seen."""
+def _with_sign(xp: Namespace) -> Callable[..., Any]:
+    """The value and the sign of a sum, which the rule gives as an integer, in one dtype."""
+
+    def form(value: Array, sign: Array) -> tuple[Array, Array]:
+        sign = xp.astype(sign, value.dtype)
+        return value, xp.where(xp.isnan(value), xp.zeros_like(sign) + float("nan"), sign)
+
+    return form
+
+
+def _factors(inputs: Inputs, b: Any, axis: int | None, *, signed: bool) -> Array | None:
+    """The factors of logsumexp; unless they may be, not negative as far as can be seen."""
     if b is None:
         return None
     array = inputs.weights(b, "b")
-    inputs.not_negative(array, "b")
+    if not signed:
+        inputs.not_negative(array, "b")
     if inputs.backend.shape(array) == ():
         return array
     return inputs.broadcast(array, axis, "b")

@@ -151,29 +151,44 @@ class SumRest(NamedTuple):
 
 @dataclass(frozen=True)
 class LogSumExp:
-    """The log of the sum of exponentials along some axes, each entry counted b times."""
+    """The log of the sum of exponentials along some axes, each entry counted b times.
+
+    ``signed``: b may be negative. The value is the log of the sum's magnitude then, and its sign
+    is another, which has no gradient: -1, 0 or 1.
+    """
 
     dtype: DType
     axes: tuple[int, ...]
     keepdims: bool = False
+    signed: bool = False
 
     names: ClassVar[tuple[str, ...]] = SumLeaves._fields
     constant: ClassVar[tuple[str, ...]] = ("where",)
     outputs: ClassVar[tuple[str, ...]] = ("value",)
-    others: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The sign, where there is one."""
+        return ("sign",) if self.signed else ()
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
-    ) -> tuple[tuple[Array], SumRest]:
-        """The logsumexp in the compute dtype."""
+    ) -> tuple[tuple[Array, ...], SumRest]:
+        """The logsumexp in the compute dtype, and the sign of the sum as an integer."""
         given = SumLeaves(*leaves)
         x, b = self._entries(xp, given)
         base = self._base(xp, x, b)
         scores = self._scores(xp, x, b, base)
         peak = _stats.peak_of(xp, scores, self._axis, again=again)
-        seen = _stats.shares(xp, scores, peak, axis=self._axis, again=again)
-        value = base + (peak + xp.log1p(seen.rest))
-        return (self._shaped(xp, value, given.x),), SumRest(peak, seen.rest, base)
+        lead, signs = self._signs(xp, scores, b)
+        seen = _stats.shares(xp, scores, peak, axis=self._axis, signs=signs, again=again)
+        left = SumRest(peak, seen.rest, base)
+        if not self.signed:
+            value = base + (peak + xp.log1p(seen.rest))
+            return (self._shaped(xp, value, given.x),), left
+        value = base + (peak + _stats.log_total(xp, seen.rest))
+        sign = self._sign(xp, peak, seen.rest, lead)
+        return (self._shaped(xp, value, given.x), self._shaped(xp, sign, given.x)), left
 
     def pullback(
         self,
@@ -190,7 +205,8 @@ class LogSumExp:
         peak, rest, base = residuals
         x, b = self._entries(xp, given)
         scores = self._scores(xp, x, b, base)
-        seen = _stats.shares(xp, scores, peak, axis=self._axis, rest=rest, again=again)
+        lead, signs = self._signs(xp, scores, b)
+        seen = _stats.shares(xp, scores, peak, axis=self._axis, rest=rest, signs=signs, again=again)
         empty = peak == -float("inf")
         bar = xp.reshape(bars[0], _stats.shape_of(xp, peak))
         by_x = by_b = None
@@ -200,6 +216,7 @@ class LogSumExp:
             by_x = xp.astype(self._back(xp, by_x, given.x), given.x.dtype)
         if want.b:
             weight = xp.exp((x - base) - peak) / (1 + seen.rest)
+            weight = weight if lead is None else lead * weight
             by_b = bar * xp.where(empty, xp.zeros_like(weight), weight)
             by_b = sum_to(xp, self._back(xp, by_b, given.x), given.b, self._axis)
             by_b = xp.astype(by_b, given.b.dtype)
@@ -230,7 +247,30 @@ class LogSumExp:
         if b is None:
             return x
         counted = xp.where(b == 0, xp.ones_like(b), b)
+        if self.signed:
+            counted = xp.where(b < 0, -counted, counted)
         return xp.where(b == 0, xp.zeros_like(x) - float("inf"), (x - base) + xp.log(counted))
+
+    def _signs(
+        self, xp: Namespace, scores: Array, b: Array | None
+    ) -> tuple[Array | None, Array | None]:
+        """The sign of the first of the largest terms, and those of all as seen from it."""
+        if not self.signed or b is None:
+            return None, None
+        sign = xp.where(b < 0, -xp.ones_like(b), xp.ones_like(b))
+        first = xp.argmax(scores, axis=self._axis, keepdims=True)
+        lead = _stats.pick(xp, sign, first, self._axis)
+        # Infinite terms of both signs have no sum.
+        torn = (scores == float("inf")) & (lead != sign)
+        return lead, xp.where(torn, xp.zeros_like(sign) + float("nan"), lead * sign)
+
+    def _sign(self, xp: Namespace, peak: Array, rest: Array, lead: Array | None) -> Array:
+        """The sign of a sum: 0 of an empty one, and of one whose terms cancel."""
+        one = xp.ones_like(rest)
+        sign = xp.where(rest < -1, -one, xp.where(rest == -1, xp.zeros_like(one), one))
+        sign = sign if lead is None else lead * sign
+        sign = xp.where(peak == -float("inf"), xp.zeros_like(sign), sign)
+        return xp.astype(sign, xp.int32)
 
     def _order(self, ndim: int) -> tuple[int, ...]:
         kept = tuple(i for i in range(ndim) if i not in self.axes)

@@ -1,4 +1,4 @@
-"""relative_entropy, of which drop-ins for other packages' divergences are made."""
+"""Elementwise functions of which drop-ins for other packages' losses are made."""
 
 from __future__ import annotations
 
@@ -75,3 +75,60 @@ def relative_entropy(
         raise _errors.dtype("targets", f"floating where they are {targets_are}", array.dtype)
     rule = RelativeEntropy(inputs.dtype, source, targets_are, generalized)
     return Call(inputs.backend, rule, (inputs.x, array))
+
+
+@public
+def faded(value: A, log_factor: Any, power: Any) -> Call[A]:
+    r"""A value times a power of a factor that is given by its logarithm.
+
+    .. math:: v \, e^{\gamma \log f} = v f^\gamma
+
+    It is what a focal loss does to cross-entropy [1]_ where the exponent is an array, which may
+    be differentiated by, or the targets are soft. A factor too small for its dtype has a value
+    and derivatives all the same.
+
+    Parameters
+    ----------
+    value : array, floating
+        What is weighed.
+    log_factor : array of the same shape, floating
+        The logarithm of the factor.
+    power : array of the same shape
+        The exponent. With 0 the weight is 1, whatever the factor is.
+
+    Returns
+    -------
+    array
+        Of their shape; float64 for a float64 value, float32 for narrower dtypes.
+
+    Raises
+    ------
+    TypeError
+        If the value is not floating, the others are complex, or frameworks are mixed.
+    ValueError
+        If the shapes differ.
+
+    See Also
+    --------
+    xentropy.focal_loss : With one exponent, of labels or probabilities.
+
+    References
+    ----------
+    .. [1] T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense object
+       detection", ICCV (2017), equation 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xentropy._pointwise import faded
+    >>> print(faded(np.array([3.0, 3.0]), np.log([0.5, 0.1]), np.array([1.0, 2.0])).round(6))
+    [1.5  0.03]
+    """
+    from xentropy._fading import Faded
+
+    inputs = Inputs(value, "value")
+    leaves = [inputs.x]
+    for array, name in ((log_factor, "log_factor"), (power, "power")):
+        leaf = inputs.weights(array, name)
+        leaves.append(inputs.fit(leaf, inputs.shape, name, "all must have the same shape"))
+    return Call(inputs.backend, Faded(inputs.dtype), tuple(leaves))

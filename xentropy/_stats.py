@@ -204,29 +204,36 @@ def shares(
     axis: int,
     temperature: float = 1.0,
     rest: Array | None = None,
+    signs: Array | None = None,
     again: bool = False,
 ) -> Shares:
     """The exponentials of the rows of ``x`` below their largest logits ``peak``.
 
-    ``rest`` spares the sums where an earlier visit has them. ``again`` visits in operations that
-    a framework can differentiate to any order with ``peak`` held constant: one top entry is
-    singled out by its place, and its own exponential, exp(0), stays in the sums.
+    ``rest`` spares the sums where an earlier visit has them. ``signs``, as seen from the first
+    top entry, make a sum of terms of both signs. ``again`` visits in operations that a framework
+    can differentiate to any order with ``peak`` held constant: one top entry is singled out by
+    its place, and its own exponential, exp(0), stays in the sums.
     """
     depth = below(xp, x, peak, temperature)
     exp = xp.exp(depth)
+    if signs is not None:
+        exp = exp * signs
     if again:
         return _shares_again(xp, x, peak, depth, exp, axis)
     top = x == peak
     if rest is None:
-        rest = _rest(xp, peak, exp, top, axis)
+        rest = _rest(xp, peak, exp, top, axis, signs)
     return Shares(depth, exp, top, rest, rest)
 
 
-def _rest(xp: Namespace, peak: Array, exp: Array, top: Array, axis: int) -> Array:
+def _rest(
+    xp: Namespace, peak: Array, exp: Array, top: Array, axis: int, signs: Array | None
+) -> Array:
     """r: the classes below the maximum, and every class but one that attains it."""
     zero = xp.zeros_like(exp)
+    one = xp.ones_like(exp) if signs is None else signs
     others = xp.sum(xp.where(top, zero, exp), axis=axis, keepdims=True)
-    ties = xp.sum(xp.where(top, xp.ones_like(exp), zero), axis=axis, keepdims=True) - 1
+    ties = xp.sum(xp.where(top, one, zero), axis=axis, keepdims=True) - 1
     return xp.where(peak == -float("inf"), xp.zeros_like(others), others + ties)
 
 
@@ -317,6 +324,13 @@ def finish(xp: Namespace, stats: Stats) -> Array:
 def logsumexp(xp: Namespace, stats: Stats, *, temperature: float = 1.0) -> Array:
     """The log of the sum of exponentials of every row: m / T + log1p(r)."""
     return stats.max / temperature + xp.log1p(stats.rest)
+
+
+def log_total(xp: Namespace, rest: Array) -> Array:
+    """log abs(1 + r) where the terms of r have signs of their own."""
+    beyond, zero = rest < -1, xp.zeros_like(rest)
+    turned = xp.log(xp.where(beyond, -1 - rest, xp.ones_like(rest)))
+    return xp.where(beyond, turned, xp.log1p(xp.where(beyond, zero, rest)))
 
 
 def entropy(xp: Namespace, seen: Shares, peak: Array, total: Array) -> Array:

@@ -17,7 +17,7 @@ def _attached(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]
     return rule.forward(jnp, leaves)[0]
 
 
-@_attached.defjvp
+@partial(_attached.defjvp, symbolic_zeros=True)
 def _push(rule: Rule, primals: Any, tangents: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The derivative in a direction: the transpose of the pullback, which is linear.
 
@@ -40,7 +40,9 @@ def _push(rule: Rule, primals: Any, tangents: Any) -> tuple[tuple[Array, ...], t
 
 
 def _moves(direction: Any) -> bool:
-    return direction is not None and direction.dtype != jax.dtypes.float0
+    """Whether a leaf has a tangent; one that stands still has no gradient, which may be inf."""
+    still = isinstance(direction, jax.custom_derivatives.SymbolicZero)
+    return direction is not None and not still and direction.dtype != jax.dtypes.float0
 
 
 def _no_slope(value: Array) -> Any:
