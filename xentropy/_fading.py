@@ -50,7 +50,9 @@ class Faded:
         weight = self._weight(xp, given)
         faded = times(xp, weight, given.value)
         by_value = bars[0] * weight if want.value else None
-        by_log = bars[0] * times(xp, given.power, faded) if want.log_factor else None
+        # What an infinite value is weighed by has stopped to move: its slope is 0, and so is this.
+        settled = xp.where(xp.isinf(faded), xp.zeros_like(faded), faded)
+        by_log = bars[0] * times(xp, given.power, settled) if want.log_factor else None
         by_power = bars[0] * times(xp, faded, given.log_factor) if want.power else None
         gradients = zip(Leaves(*leaves), (by_value, by_log, by_power), strict=True)
         return Leaves(*(None if g is None else xp.astype(g, x.dtype) for x, g in gradients))
