@@ -532,6 +532,23 @@ def test_focal_keeps_its_digits(logit: float, label: float, gamma: float) -> Non
     np.testing.assert_allclose(grad, float(slope), rtol=2e-5, atol=1e-38)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+@pytest.mark.parametrize(("logit", "label"), [(3.0, 1.0), (-3.0, 1.0), (95.0, 1.0), (-95.0, 0.0)])
+def test_focal_has_gradients_by_hard_labels(logit: float, label: float, gamma: float) -> None:
+    def exact(row: list[mpmath.mpf]) -> mpmath.mpf:
+        p, q, (y,) = 1 / (1 + mpmath.exp(-logit)), 1 / (1 + mpmath.exp(logit)), row
+        return (-y * mpmath.log(p) - (1 - y) * mpmath.log(q)) * (q * y + p * (1 - y)) ** gamma
+
+    _, (slope,) = precise_row(exact, [label], digits=400)
+    x, loss = jnp.float32(logit), ours("sigmoid_focal_loss")
+    function = functools.partial(loss, x, gamma=gamma)
+    # Beyond 80 a part of gamma / |logit| is left out, which float32 could not hold.
+    tolerance = 1e-2 if abs(logit) > 80 else 1e-5
+    for grad in (jax.grad, jax.jacfwd):
+        found = grad(function)(jnp.float32(label))
+        np.testing.assert_allclose(found, float(slope), rtol=tolerance, atol=1e-38)
+
+
 def test_zero_times_infinity_is_zero() -> None:
     x = jnp.array([1.0, 2.0, -INF])
     value, slope = jax.value_and_grad(ours("softmax_cross_entropy"))(x, jnp.array([1.0, 0, 0]))

@@ -70,10 +70,6 @@ class Case(NamedTuple):
     test: unittest.TestCase
     losses: Redirected
 
-    @property
-    def name(self) -> str:
-        return self.test.id().partition(".")[2]
-
 
 def load(name: str) -> tuple[ModuleType, Redirected]:
     """A test module of optax with its subject redirected."""
@@ -81,7 +77,6 @@ def load(name: str) -> tuple[ModuleType, Redirected]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    module.__name__ = f"optax{name}_test"
     spec.loader.exec_module(module)
     losses = Redirected(getattr(module, name))
     setattr(module, name, losses)

@@ -555,10 +555,16 @@ def _pair(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
 
 def _log_miss(x: jax.Array, t: jax.Array) -> jax.Array:
     """The logarithm of what the probability of the labels lacks; NaN where that is negative."""
-    both = jnp.stack([xe.log_sigmoid(x), xe.log_sigmoid(-x)], axis=-1)
+    # Far out the derivative by a label of 0 or 1 would overflow, only to be multiplied by a loss
+    # that is as small. There the label is a choice: its gradient lacks a part of gamma / abs(x).
+    far = jnp.abs(x) > (700.0 if x.dtype == jnp.float64 else 80.0)
+    chosen = far & ((t == 0) | (t == 1))
+    near = jnp.where(chosen, jnp.zeros_like(x), x)
+    both = jnp.stack([xe.log_sigmoid(near), xe.log_sigmoid(-near)], axis=-1)
     factors = jnp.stack([1 - t, t], axis=-1)
     value, sign = xe.logsumexp(both, b=factors, return_sign=True)
-    return jnp.where(sign < 0, jnp.nan, value)
+    value = jnp.where(sign < 0, jnp.nan, value)
+    return jnp.where(chosen, xe.log_sigmoid(jnp.where(t == 1, -x, x)), value)
 
 
 def _divergence(
