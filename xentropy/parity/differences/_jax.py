@@ -53,6 +53,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="2.4375",
         ours="2.40761",
+        cases=("policy: shift by -1e6",),
     ),
     Difference(
         title="A small logsumexp keeps its digits",
@@ -73,6 +74,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="grad(logsumexp, array([-inf, -inf]))",
         native="[nan, nan]",
         ours="[0, 0]",
+        cases=("policy: logsumexp of a -inf row",),
     ),
     Difference(
         title="A label of -1",
@@ -85,6 +87,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="softmax_cross_entropy_with_integer_labels(array([1.0, 2.0, 3.0]), array(-1))",
         native="0.407606",
         ours="IndexError",
+        cases=("policy: label -*",),
     ),
     Difference(
         title="A label beyond the classes",
@@ -100,6 +103,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="[0.0900306, 0.244728, 0.665241]",
         ours="IndexError",
+        cases=("policy: label 3*", "policy: label 255 as uint8"),
     ),
     Difference(
         title="Labels where there are no classes",
@@ -109,6 +113,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="softmax_cross_entropy_with_integer_labels(jnp.zeros((1, 0)), array([0]))",
         native="[-inf]",
         ours="ValueError",
+        cases=("errors: no classes",),
     ),
     Difference(
         title="A label at a class that is masked",
@@ -125,6 +130,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="-0.686738",
         ours="0",
+        cases=("policy: label on a masked class",),
     ),
     Difference(
         title="A one-hot beside a logit of -inf",
@@ -134,6 +140,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="softmax_cross_entropy(array([1.0, 2.0, -inf]), array([1.0, 0.0, 0.0]))",
         native="nan",
         ours="1.31326",
+        cases=("policy: -inf beside a one-hot", "policy: -inf beside soft targets"),
     ),
     Difference(
         title="Forward mode beside a logit of -inf",
@@ -170,6 +177,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="sigmoid_binary_cross_entropy(array([inf, -inf]), array([1.0, 0.0]))",
         native="[nan, nan]",
         ours="[0, 0]",
+        cases=("policy: binary *inf at *", "focal_loss, sigmoid: infinities, *"),
     ),
     Difference(
         title="Labels keep their digits",
@@ -203,6 +211,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="kl_divergence(array([0.0, -inf]), array([1.0, 0.0]))",
         native="nan",
         ours="0",
+        cases=("kl_divergence: probability 0 on -inf",),
     ),
     Difference(
         title="Log-targets of -inf",
@@ -236,10 +245,15 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="logsumexp(jnp.zeros(100000, jnp.float16))",
         native="inf",
         ours="11.5156",
+        cases=(
+            "softmax and kin: softmax, *float16",
+            "vocabularies: 100000 zeros, float16",
+            "policy: label 257 in bfloat16",
+        ),
     ),
     Difference(
         title="One infinite logit",
-        kind="extension",
+        kind="defect",
         functions=(*_MAPS[:2], *_ROWS),
         reason=(
             "jax.nn documents NaN wherever a logit is inf. One such logit has a limit, which is "
@@ -248,6 +262,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="softmax(array([1.0, inf, 2.0]))",
         native="[nan, nan, nan]",
         ours="[0, 1, 0]",
+        cases=(
+            "policy: *softmax with +inf",
+            "policy: loss with +inf*",
+            "policy: loss with two +inf",
+        ),
     ),
     Difference(
         title="A mask with more dimensions than x",
@@ -290,6 +309,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="logsumexp(array([1.0 + 1.0j, 2.0])).real",
         native="2.21357",
         ours="TypeError",
+        cases=("errors: complex logits, softmax",),
     ),
     Difference(
         title="Labels that add classes",
@@ -329,6 +349,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="0.656631",
         ours="0.656631",
+        cases=("policy: soft target on a masked class",),
     ),
     Difference(
         title="Softmax of no class",
@@ -341,6 +362,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="softmax(array([1.0, 2.0]), where=array([False, False]))",
         native="[0, 0]",
         ours="[0, 0]",
+        cases=("policy: softmax of a row masked whole",),
     ),
     Difference(
         title="Rows without a class",
@@ -389,5 +411,101 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="smooth_labels(array([1.0, 0.0, 0.0]), 0.3, where=array([True, True, False]))",
         native="[0.85, 0.15, 0.15]",
         ours="[0.85, 0.15, 0.15]",
+    ),
+    Difference(
+        title="Labels are broadcast",
+        kind="convention",
+        functions=(*_SOFT, *_BINARY, *_KL),
+        reason=(
+            "Whatever broadcasts with the logits is taken; xentropy's own functions want their "
+            "shape."
+        ),
+        code="softmax_cross_entropy(array([[0.0, 0.0], [0.0, 0.0]]), array([1.0, 0.0]))",
+        native="[0.693147, 0.693147]",
+        ours="[0.693147, 0.693147]",
+        cases=(
+            "errors: labels with a class axis",
+            "errors: soft targets *",
+            "errors: binary targets that would broadcast",
+            "errors: targets that would broadcast, kl_divergence",
+        ),
+    ),
+    Difference(
+        title="A mean is the user's own",
+        kind="convention",
+        functions=(*_ROWS, *_BINARY, *_KL),
+        reason=(
+            "The losses come row by row. `jnp.mean` divides by their number, whatever weighs them, "
+            "and over none it is NaN; xentropy's own means divide by the weights."
+        ),
+        code="jnp.mean(softmax_cross_entropy(array([[0.0, 0.0]]), array([[1.0, 1.0]])))",
+        native="1.38629",
+        ours="1.38629",
+        cases=(
+            "policy: no entries, binary",
+            "policy: no rows, *",
+            "kl_divergence: no rows",
+            "kl_divergence: probabilities, *",
+        ),
+    ),
+    Difference(
+        title="Log-probabilities as given",
+        kind="convention",
+        functions=_KL,
+        reason=(
+            "What `log_softmax` has rounded away stays lost, and entries that `where` leaves out "
+            "add nothing; `xentropy.kl_divergence` starts from the logits."
+        ),
+        code="kl_divergence(array([0.0, 0.0]), array([0.5, 0.5]), where=array([True, False]))",
+        native="-0.346574",
+        ours="-0.346574",
+        cases=(
+            "kl_divergence: float32 probabilities, bfloat16 logits",
+            "kl_divergence: one-hot",
+            "kl_divergence: 1 x 32000, bfloat16",
+            "kl_divergence: probability on a masked class",
+        ),
+    ),
+    Difference(
+        title="Integers are promoted",
+        kind="convention",
+        functions=(*_MAPS, *_KL),
+        reason="JAX makes them floating; xentropy's own functions refuse them.",
+        code="logsumexp(array([0, 0]))",
+        native="0.693147",
+        ours="0.693147",
+        cases=(
+            "errors: integer logits, logsumexp",
+            "errors: integer logits, softmax",
+            "errors: integer logits, kl_divergence",
+        ),
+    ),
+    Difference(
+        title="Soft labels of the focal loss",
+        kind="convention",
+        functions=("sigmoid_focal_loss",),
+        reason=(
+            "The whole loss is multiplied by a power of what its probability lacks; "
+            "`xentropy.focal_loss` multiplies the loss of each class by its own. For labels 0 and 1"
+            " they are one."
+        ),
+        code="sigmoid_focal_loss(array(0.0), array(0.25), gamma=1.0)",
+        native="0.346574",
+        ours="0.346574",
+        cases=("focal_loss, sigmoid: soft, *", "derivatives: focal, sigmoid"),
+    ),
+    Difference(
+        title="Labels and alpha of the binary losses are not checked",
+        kind="convention",
+        functions=_BINARY,
+        reason="Any number is taken as it is; xentropy's own functions check integers and alpha.",
+        code="sigmoid_binary_cross_entropy(array(1.0), array(2.0))",
+        native="-0.686738",
+        ours="-0.686738",
+        cases=(
+            "policy: label 2, binary",
+            "focal_loss, sigmoid: label 2",
+            "errors: alpha 1.5, sigmoid",
+        ),
     ),
 )
