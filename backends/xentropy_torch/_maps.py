@@ -141,7 +141,8 @@ def logsumexp(
     x = input if input.is_floating_point() or input.is_complex() else _floating(input)
     flat = x.reshape(1) if x.ndim == 0 else x
     axes = (dim,) if isinstance(dim, int) else tuple(dim) or tuple(range(flat.ndim))
-    if any(flat.shape[axis] == 0 for axis in axes):
+    if 0 in flat.shape:
+        # Sums of nothing are -inf; there may be none.
         value = flat.sum(axes, keepdim=keepdim) - math.inf
     else:
         value = xe.logsumexp(flat, axis=axes, keepdims=keepdim)

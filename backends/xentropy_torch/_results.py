@@ -31,7 +31,7 @@ def autocasts(x: torch.Tensor | None) -> bool:
 
 def widened(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A tensor in the dtype of a result that has more digits than it."""
-    return x.to(dtype) if dtype == torch.float64 else x
+    return x.to(dtype) if dtype == torch.float64 and x.is_floating_point() else x
 
 
 def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> Reduction:
