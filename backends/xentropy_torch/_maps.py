@@ -141,7 +141,7 @@ def logsumexp(
     x = input if input.is_floating_point() or input.is_complex() else _floating(input)
     flat = x.reshape(1) if x.ndim == 0 else x
     axes = (dim,) if isinstance(dim, int) else tuple(dim) or tuple(range(flat.ndim))
-    if 0 in flat.shape:
+    if 0 in flat.shape and not x.is_complex():
         # Sums of nothing are -inf; there may be none.
         value = flat.sum(axes, keepdim=keepdim) - math.inf
     else:
