@@ -74,7 +74,7 @@ def cross_entropy(
     if target.shape == input.shape:
         ignored = None if ignore_index < 0 else ignore_index
         return _soft(input, target, weight, ignored, how, label_smoothing)
-    normalizer: Normalizer | Tensor = _rows_or_weights(weight, how)
+    normalizer: Normalizer | Tensor = "weights"
     if how == "mean" and weight is not None and label_smoothing != 0:
         normalizer = _weight_of(input, target, weight, ignore_index)
     call = call_of(
@@ -145,7 +145,6 @@ def nll_loss(
         class_weights=weight,
         ignore_index=ignore_index,
         reduction=how,
-        normalizer=_rows_or_weights(weight, how),
     )
     return value_of(call, dtype_of(input))
 
@@ -186,11 +185,6 @@ def _class_axis(input: Tensor) -> int:
 def _single(target: Tensor) -> Tensor:
     """The label of an input without a batch, which PyTorch takes as shape (1,) too."""
     return target.reshape(()) if target.shape == (1,) else target
-
-
-def _rows_or_weights(weight: Tensor | None, how: Reduction) -> Normalizer:
-    """What a mean over labels divides by; elsewhere the option stays at its default."""
-    return "valid" if weight is None and how == "mean" else "weights"
 
 
 def _weight_of(input: Tensor, target: Tensor, weight: Tensor, ignore_index: int) -> Tensor:
