@@ -369,6 +369,10 @@ def test_logsumexp_axes(framework: Framework, axis: Any, keepdims: bool, factors
     np.testing.assert_allclose(grad, terms / np.where(total == 0, 1, total), rtol=3e-6)
 
 
+def test_logsumexp_of_no_rows_over_two_axes(run: Run) -> None:
+    assert np.asarray(run.call(xe.logsumexp, np.zeros((0, 3, 4)), axis=(1, 2))).shape == (0,)
+
+
 def test_logsumexp_gradient_by_factors(run: Run) -> None:
     x, b = run.array([1.0, 700.0, 2.0]), run.array([2.0, 0.0, 0.5])
     function: Any = xe.logsumexp
