@@ -496,6 +496,22 @@ def test_a_trace_holds_operations_that_can_be_saved(
     assert_near(found.gradients[0], want.gradients[0], 1e-7)
 
 
+def test_fake_tensors_and_make_fx_look_at_no_values() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    with FakeTensorMode():
+        x, target = torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64)
+        assert xentropy_torch.cross_entropy(x, target, reduction="none").shape == (3,)
+        assert xentropy_torch.binary_cross_entropy(x, x).shape == ()
+
+    def loss(x: Any, target: Any) -> Any:
+        return xentropy_torch.cross_entropy(x, target)
+
+    graph = make_fx(loss)(X, HARD)
+    torch.testing.assert_close(graph(X, HARD), F.cross_entropy(X, HARD))
+
+
 def test_a_trace_checks_no_labels() -> None:
     def loss(x: Any, target: Any) -> Any:
         return xentropy_torch.cross_entropy(x, target, reduction="none")

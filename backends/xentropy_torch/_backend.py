@@ -86,6 +86,11 @@ def _tracing() -> bool:
     return torch._C._get_tracing_state() is not None
 
 
+def _watched() -> bool:
+    """Whether a mode sees every operation: that of fake tensors, or of make_fx."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 # PyTorch stores these dtypes but computes next to nothing with them.
 _SHELLS = frozenset({torch.uint16, torch.uint32, torch.uint64})
 
@@ -125,8 +130,8 @@ class TorchBackend(Backend):
         return x.device
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
-        """On the host, and neither traced, exported nor under a function transform."""
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing():
+        """On the host, and neither traced, faked, exported nor under a function transform."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing() or _watched():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
