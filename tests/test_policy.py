@@ -448,6 +448,10 @@ def test_logsumexp_of_both_signs_is_scipys() -> None:
     np.testing.assert_array_equal(sign, wanted[1])
 
 
+def test_logsumexp_of_no_rows_over_two_axes(run: Run) -> None:
+    assert np.asarray(run.call(xe.logsumexp, np.zeros((0, 3, 4)), axis=(1, 2))).shape == (0,)
+
+
 def test_logsumexp_gradient_by_factors(run: Run) -> None:
     x, b = run.array([1.0, 700.0, 2.0]), run.array([2.0, 0.0, 0.5])
     function: Any = xe.logsumexp

@@ -282,7 +282,11 @@ class LogSumExp:
             return x
         rows = _stats.shape_of(xp, x)
         kept = tuple(n for i, n in enumerate(rows) if i not in self.axes)
-        return xp.reshape(xp.permute_dims(x, self._order(x.ndim)), (*kept, -1))
+        # Not -1: where another axis is empty, it could be any length.
+        count = 1
+        for i in self.axes:
+            count = count * rows[i]
+        return xp.reshape(xp.permute_dims(x, self._order(x.ndim)), (*kept, count))
 
     def _back(self, xp: Namespace, flat: Array, like: Array) -> Array:
         if len(self.axes) == 1:

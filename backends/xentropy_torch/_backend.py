@@ -81,6 +81,16 @@ def _pushing() -> bool:
     return level >= 0
 
 
+def _tracing() -> bool:
+    """Whether torch.jit.trace is at work."""
+    return torch._C._get_tracing_state() is not None
+
+
+def _watched() -> bool:
+    """Whether a mode sees every operation: that of fake tensors, or of make_fx."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 # PyTorch stores these dtypes but computes next to nothing with them.
 _SHELLS = frozenset({torch.uint16, torch.uint32, torch.uint64})
 
@@ -120,14 +130,17 @@ class TorchBackend(Backend):
         return x.device
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
-        """On the host, and neither compiled, exported nor under a function transform."""
-        if x.device.type != "cpu" or torch.compiler.is_compiling():
+        """On the host, and neither traced, faked, exported nor under a function transform."""
+        if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing() or _watched():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
         compiling = torch.compiler.is_compiling()
+        if not compiling and _tracing():
+            # A trace holds operations, which it can save and differentiate itself.
+            return rule.forward(xp, leaves, again=True)[0]
         # Forward mode alone, and what torch.compile traces of torch.func's transforms, does not
         # tell itself by a leaf that requires a gradient; and torch.compile knows no jvp of ours.
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())

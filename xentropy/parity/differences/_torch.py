@@ -4,4 +4,414 @@ from __future__ import annotations
 
 from xentropy.parity.differences import Difference
 
-DIFFERENCES: tuple[Difference, ...] = ()
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference(
+        title="Loss of a confident row",
+        kind="defect",
+        functions=("log_softmax", "logsumexp", "cross_entropy"),
+        reason=(
+            "PyTorch's log(sum) rounds what the other classes add to 0 from a margin of about 17 "
+            "on in float32; log1p keeps it."
+        ),
+        code="cross_entropy(tensor([[30.0, 0.0, 0.0]]), tensor([0]))",
+        native="0",
+        ours="1.87152e-13",
+    ),
+    Difference(
+        title="Gradient of a confident row",
+        kind="defect",
+        functions=("cross_entropy",),
+        reason=(
+            "p - 1 is 0 once p rounds to 1; the sum of the other classes' probabilities is not."
+        ),
+        code="grad(lambda x: cross_entropy(x, tensor([0])), tensor([[20.0, 0.0]]))",
+        native="[[0, 2.06115e-09]]",
+        ours="[[-2.06115e-09, 2.06115e-09]]",
+    ),
+    Difference(
+        title="Loss of a confident negative",
+        kind="defect",
+        functions=("binary_cross_entropy_with_logits",),
+        reason="PyTorch's form is exact on the positive side only.",
+        code=(
+            "binary_cross_entropy_with_logits(tensor([-40.0], dtype=float64), tensor([0.0], "
+            "dtype=float64))"
+        ),
+        native="0",
+        ours="4.24835e-18",
+    ),
+    Difference(
+        title="Gradient of a confident positive",
+        kind="defect",
+        functions=("binary_cross_entropy_with_logits",),
+        reason=(
+            "The sigmoid rounds to 1 and the gradient to 0; the probability of the other class is"
+            " computed by itself."
+        ),
+        code=("grad(lambda x: binary_cross_entropy_with_logits(x, tensor([1.0])), tensor([20.0]))"),
+        native="[0]",
+        ours="[-2.06115e-09]",
+    ),
+    Difference(
+        title="Many classes in float16",
+        kind="defect",
+        functions=("log_softmax", "logsumexp", "cross_entropy"),
+        reason=(
+            "PyTorch sums the exponentials in float16 on a CPU and overflows; half precision is "
+            "computed in float32 here."
+        ),
+        code="cross_entropy(zeros(1, 100000, dtype=float16), tensor([3]))",
+        native="inf",
+        ours="11.5156",
+    ),
+    Difference(
+        title="Many rows in float16",
+        kind="defect",
+        functions=("cross_entropy", "nll_loss", "binary_cross_entropy_with_logits", "kl_div"),
+        reason=(
+            "The sum of a mean overflows float16; it is reduced in float32 here and rounded once,"
+            " at the end."
+        ),
+        code="cross_entropy(zeros(65536, 16, dtype=float16), zeros(65536).long())",
+        native="nan",
+        ours="2.77344",
+    ),
+    Difference(
+        title="A target of 0 on a class at -inf",
+        kind="defect",
+        functions=("cross_entropy", "kl_div"),
+        reason="0 * inf is 0: a masked class that no target is on adds nothing.",
+        code="cross_entropy(tensor([[1.0, 2.0, -inf]]), tensor([[0.5, 0.5, 0.0]]))",
+        native="nan",
+        ours="0.813262",
+    ),
+    Difference(
+        title="A class weight of 0 on a class at -inf",
+        kind="defect",
+        functions=("cross_entropy",),
+        reason="The same with label smoothing: what is weighted 0 adds nothing.",
+        code=(
+            "cross_entropy(tensor([[1.0, 2.0, -inf]]), tensor([0]), tensor([1.0, 1.0, 0.0]), "
+            "label_smoothing=0.1)"
+        ),
+        native="nan",
+        ours="1.23615",
+    ),
+    Difference(
+        title="Log-targets at -inf",
+        kind="defect",
+        functions=("kl_div",),
+        reason="exp(-inf) is a probability of 0, which adds nothing.",
+        code=(
+            "kl_div(tensor([-inf, -0.5]), tensor([-inf, -0.5]), reduction='none', log_target=True)"
+        ),
+        native="[nan, 0]",
+        ours="[0, 0]",
+    ),
+    Difference(
+        title="Gradient of an ignored row that holds NaN",
+        kind="defect",
+        functions=("cross_entropy",),
+        reason="A row that is left out contributes nothing, whatever it holds.",
+        code=(
+            "grad(lambda x: cross_entropy(x, tensor([0, -100])), tensor([[1.0, 2.0], [nan, 0.0]]))"
+        ),
+        native="[[-0.731059, 0.731059], [nan, nan]]",
+        ours="[[-0.731059, 0.731059], [0, 0]]",
+    ),
+    Difference(
+        title="Gradient of a row whose targets are all 0",
+        kind="defect",
+        functions=("cross_entropy",),
+        reason="No target, no loss, no gradient, whatever the row holds.",
+        code="grad(lambda x: cross_entropy(x, tensor([[0.0, 0.0]])), tensor([[nan, 0.0]]))",
+        native="[[nan, nan]]",
+        ours="[[0, 0]]",
+    ),
+    Difference(
+        title="One logit at +inf",
+        kind="defect",
+        functions=("softmax", "log_softmax", "cross_entropy"),
+        reason="The limit of the softmax is the one-hot of that class.",
+        code="softmax(tensor([1.0, inf]), dim=0)",
+        native="[nan, nan]",
+        ours="[0, 1]",
+    ),
+    Difference(
+        title="Logits at +inf and -inf that are right",
+        kind="defect",
+        functions=("binary_cross_entropy_with_logits",),
+        reason="The limit of the loss is 0; PyTorch subtracts infinities.",
+        code="binary_cross_entropy_with_logits(tensor([inf, -inf]), tensor([1.0, 0.0]))",
+        native="nan",
+        ours="0",
+    ),
+    Difference(
+        title="An element of weight 0 that holds NaN",
+        kind="defect",
+        functions=("binary_cross_entropy_with_logits",),
+        reason="An element that is weighted 0 contributes nothing, whatever it holds.",
+        code=(
+            "binary_cross_entropy_with_logits(tensor([nan, 0.0]), tensor([1.0, 1.0]), "
+            "tensor([0.0, 1.0]))"
+        ),
+        native="nan",
+        ours="0.346574",
+    ),
+    Difference(
+        title="Gradient of a logsumexp of -inf alone",
+        kind="defect",
+        functions=("logsumexp",),
+        reason="An empty sum does not move with its exponents.",
+        code="grad(lambda x: logsumexp(x, dim=0), tensor([-inf, -inf]))",
+        native="[nan, nan]",
+        ours="[0, 0]",
+    ),
+    Difference(
+        title="Gradient by targets where the logarithm is clamped",
+        kind="defect",
+        functions=("binary_cross_entropy",),
+        reason=(
+            "The loss is linear in the target, with the clamped logarithms as its slope; "
+            "PyTorch's gradient forgets the clamp."
+        ),
+        code="grad(lambda t: binary_cross_entropy(tensor([0.0]), t), tensor([0.5]))",
+        native="[inf]",
+        ours="[100]",
+    ),
+    Difference(
+        title="Labels of any integer dtype",
+        kind="extension",
+        functions=("cross_entropy", "nll_loss"),
+        reason="PyTorch takes int64, and uint8 for inputs of up to two axes.",
+        code="cross_entropy(tensor([[1.0, 2.0]]), tensor([0], dtype=int32))",
+        native="RuntimeError",
+        ours="1.31326",
+    ),
+    Difference(
+        title="One-hot targets of any dtype",
+        kind="extension",
+        functions=(
+            "cross_entropy",
+            "binary_cross_entropy",
+            "binary_cross_entropy_with_logits",
+            "kl_div",
+        ),
+        reason=(
+            "Targets need not be cast to the dtype of the input; integer targets of the binary "
+            "losses must be 0 or 1."
+        ),
+        code="cross_entropy(tensor([[1.0, 2.0]]), tensor([[1, 0]]))",
+        native="RuntimeError",
+        ours="1.31326",
+    ),
+    Difference(
+        title="Weights and targets of another floating dtype",
+        kind="extension",
+        functions=("cross_entropy", "nll_loss", "binary_cross_entropy"),
+        reason="They are cast to the dtype that the loss is computed in.",
+        code=(
+            "cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), tensor([1.0, 3.0], dtype=float64))"
+        ),
+        native="RuntimeError",
+        ours="1.31326",
+    ),
+    Difference(
+        title="Gradients by weights",
+        kind="extension",
+        functions=("cross_entropy", "nll_loss", "binary_cross_entropy"),
+        reason="PyTorch has no derivative by these.",
+        code=(
+            "grad(lambda w: cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), w, reduction='sum'),"
+            " ones(2))"
+        ),
+        native="RuntimeError",
+        ours="[1.31326, 0]",
+    ),
+    Difference(
+        title="Backward of a label with an axis but no batch",
+        kind="extension",
+        functions=("cross_entropy", "nll_loss"),
+        reason=(
+            "PyTorch takes an input of shape (C,) with a label of shape (1,), and fails in its "
+            "backward."
+        ),
+        code="grad(lambda x: cross_entropy(x, tensor([1])), tensor([1.0, 2.0]))",
+        native="RuntimeError",
+        ours="[0.268941, -0.268941]",
+    ),
+    Difference(
+        title="Sum over all axes by an empty tuple",
+        kind="extension",
+        functions=("logsumexp",),
+        reason=(
+            "PyTorch gives the result for keepdim=True only, and an internal error without it."
+        ),
+        code="logsumexp(tensor([[1.0, 2.0], [3.0, 4.0]]), dim=())",
+        native="RuntimeError",
+        ours="4.44019",
+    ),
+    Difference(
+        title="Complex exponents",
+        kind="limit",
+        functions=("logsumexp",),
+        reason="The losses of this package are real.",
+        code="logsumexp(tensor([1.0 + 0j, 2.0]), dim=0).real",
+        native="2.31326",
+        ours="TypeError",
+    ),
+    Difference(
+        title="Negative label smoothing",
+        kind="limit",
+        functions=("cross_entropy",),
+        reason="PyTorch ignores it silently.",
+        code="cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), label_smoothing=-0.1)",
+        native="1.31326",
+        ours="ValueError",
+    ),
+    Difference(
+        title="No classes",
+        kind="limit",
+        functions=("cross_entropy",),
+        reason="There is no distribution over no classes; PyTorch's mean of nothing is NaN.",
+        code="cross_entropy(zeros(2, 0), zeros(2, 0))",
+        native="nan",
+        ours="ValueError",
+    ),
+    Difference(
+        title="A mean over nothing",
+        kind="convention",
+        functions=(
+            "cross_entropy",
+            "nll_loss",
+            "binary_cross_entropy",
+            "binary_cross_entropy_with_logits",
+            "kl_div",
+        ),
+        reason=(
+            "NaN, with a gradient of 0, where `xentropy` has 0: every row ignored, weights that "
+            "sum to 0, or no rows."
+        ),
+        code="cross_entropy(tensor([[1.0, 2.0]]), tensor([-100]))",
+        native="nan",
+        ours="nan",
+    ),
+    Difference(
+        title="The divisor of smoothed labels with class weights",
+        kind="convention",
+        functions=("cross_entropy",),
+        reason=(
+            "A mean divides by the sum of the labels' own weights, where `xentropy` divides by "
+            "the sum of all coefficients, the smoothed ones included."
+        ),
+        code=(
+            "cross_entropy(tensor([[1.0, 2.0], [3.0, 1.0]]), tensor([0, 1]), tensor([1.0, 3.0]), "
+            "label_smoothing=0.2)"
+        ),
+        native="1.75783",
+        ours="1.75783",
+    ),
+    Difference(
+        title="The divisor of probabilities",
+        kind="convention",
+        functions=("cross_entropy",),
+        reason=(
+            "A mean divides by the number of rows, weighted or not, where `xentropy` divides by "
+            "the sum of the coefficients, as for labels."
+        ),
+        code=(
+            "cross_entropy(tensor([[1.0, 2.0], [3.0, 1.0]]), tensor([[1.0, 0.0], [0.0, 1.0]]), "
+            "tensor([1.0, 3.0]))"
+        ),
+        native="3.84702",
+        ours="3.84702",
+    ),
+    Difference(
+        title="Smoothing of probabilities that do not sum to 1",
+        kind="convention",
+        functions=("cross_entropy",),
+        reason=(
+            "They are mixed with 1 / C, where `xentropy` spreads their own sum over the classes."
+        ),
+        code="cross_entropy(tensor([[1.0, 2.0]]), tensor([[1.0, 1.0]]), label_smoothing=0.2)",
+        native="1.46387",
+        ours="1.46387",
+    ),
+    Difference(
+        title="The dtype of a loss",
+        kind="convention",
+        functions=(
+            "cross_entropy",
+            "nll_loss",
+            "binary_cross_entropy",
+            "binary_cross_entropy_with_logits",
+            "kl_div",
+            "logsumexp",
+        ),
+        reason=(
+            "PyTorch's: mostly the input's, where `xentropy` gives float32 for half precision."
+        ),
+        code="cross_entropy(tensor([[1.0, 2.0]], dtype=float16), tensor([0])).dtype",
+        native="torch.float16",
+        ours="torch.float16",
+    ),
+    Difference(
+        title="The dtype of a binary loss is the target's",
+        kind="convention",
+        functions=("binary_cross_entropy_with_logits",),
+        reason=(
+            "As PyTorch has it, which multiplies into the target; the loss itself is computed in "
+            "the input's precision."
+        ),
+        code=(
+            "binary_cross_entropy_with_logits(tensor([1.0], dtype=float64), tensor([1.0])).dtype"
+        ),
+        native="torch.float32",
+        ours="torch.float32",
+    ),
+    Difference(
+        title="Logarithms are clamped at -100",
+        kind="convention",
+        functions=("binary_cross_entropy",),
+        reason=(
+            "A probability of 0 for a target of 1 has the loss 100 and a finite gradient, where "
+            "`xentropy` has infinities."
+        ),
+        code=(
+            "(binary_cross_entropy(tensor([0.0]), tensor([1.0])), grad(lambda p: "
+            "binary_cross_entropy(p, tensor([1.0])), tensor([0.0])))"
+        ),
+        native="100, [-1e+12]",
+        ours="100, [-1e+12]",
+    ),
+    Difference(
+        title="The reductions of kl_div",
+        kind="convention",
+        functions=("kl_div",),
+        reason=(
+            "'mean' divides by the number of elements, 'batchmean' by the length of the first "
+            "axis, where `xentropy.kl_divergence` divides by the sum of the targets."
+        ),
+        code="kl_div(tensor([[-1.0, -2.0]]), tensor([[1.0, 1.0]]), reduction='batchmean')",
+        native="3",
+        ours="3",
+    ),
+    Difference(
+        title="Integers have a logsumexp",
+        kind="convention",
+        functions=("logsumexp",),
+        reason="They become the default dtype, where `xentropy` refuses them.",
+        code="logsumexp(tensor([1, 2]), dim=0)",
+        native="2.31326",
+        ours="2.31326",
+    ),
+    Difference(
+        title="The class axis",
+        kind="convention",
+        functions=("cross_entropy", "nll_loss"),
+        reason="Axis 1, or 0 without a batch, where `xentropy` has the last one by default.",
+        code=("cross_entropy(arange(6).reshape(1, 3, 2) / 2, tensor([[0, 2]]), reduction='none')"),
+        native="[[2.40761, 0.407606]]",
+        ours="[[2.40761, 0.407606]]",
+    ),
+)
