@@ -31,11 +31,13 @@ def tensor(value: Any, dtype: str | None = None) -> Any:
 
 
 def numpy(value: Any) -> np.ndarray:
-    """A tensor as an array of float64, or of what it holds if that is no number."""
-    array = keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))
-    if str(value.dtype).endswith("float64"):
-        array = keras.ops.convert_to_numpy(value)
-    return np.asarray(array, np.float64)
+    """A tensor as an array of float64."""
+    if BACKEND == "torch":
+        array: np.ndarray = value.detach().double().numpy()
+        return array
+    # TensorFlow makes no array of a bfloat16 without dimensions.
+    narrow = dtype_of(value) == "bfloat16"
+    return np.asarray(keras.ops.cast(value, "float32") if narrow else value, np.float64)
 
 
 def dtype_of(value: Any) -> str:

@@ -111,7 +111,9 @@ def clipped(x: Array) -> Array:
 
 
 def alike(x: Array, y: Array) -> tuple[Array, Array]:
-    """Two tensors of one shape, broadcast as Keras does where they are not."""
-    if tuple(x.shape) == tuple(y.shape):
+    """Two tensors of one shape, broadcast as Keras does where they can be."""
+    pairs = list(zip(reversed(x.shape), reversed(y.shape), strict=False))
+    fits = all(n == m or 1 in (n, m) for n, m in pairs)
+    if tuple(x.shape) == tuple(y.shape) or not fits:
         return x, y
     return x + ops.zeros_like(y), y + ops.zeros_like(x)

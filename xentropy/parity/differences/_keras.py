@@ -233,8 +233,8 @@ _declare(
     "Keras 3.15 divides by the length of the last axis, whatever `axis` says.",
     "categorical_crossentropy(tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]]), "
     "tensor([[[1.0, 2.0], [2.0, 1.0], [4.0, 0.0]]]), True, label_smoothing=0.3, axis=1)",
-    "[[3.87175]]",
-    "[[2.76985]]",
+    "[[3.04532, 2.31875]]",
+    "[[2.76985, 2.10761]]",
 )
 _declare(
     "extension",
@@ -333,8 +333,8 @@ _declare(
     "Keras spreads alpha along the last axis, whatever `axis` says.",
     "categorical_focal_crossentropy(tensor([[[1.0, 0.0], [0.0, 1.0]]]), "
     "tensor([[[0.0, 0.0], [1.0, 1.0]]]), alpha=[0.2, 0.8], from_logits=True, axis=1)",
-    "[[0.140374, 0.561495]]",
-    "[[0.140374]]",
+    "[[0.140374, 0.0181264]]",
+    "[[0.140374, 0.0181264]]",
 )
 _declare(
     "defect",
