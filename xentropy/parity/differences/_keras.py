@@ -331,10 +331,10 @@ _declare(
     "alpha for every class of another axis",
     FOCAL,
     "Keras spreads alpha along the last axis, whatever `axis` says.",
-    "categorical_focal_crossentropy(tensor([[[1.0, 0.0], [0.0, 1.0]]]), "
+    "categorical_focal_crossentropy(tensor([[[0.0, 1.0], [1.0, 0.0]]]), "
     "tensor([[[0.0, 0.0], [1.0, 1.0]]]), alpha=[0.2, 0.8], from_logits=True, axis=1)",
-    "[[0.140374, 0.0181264]]",
-    "[[0.140374, 0.0181264]]",
+    "[[0.00453161, 0.561495]]",
+    "[[0.0181264, 0.140374]]",
 )
 _declare(
     "defect",
