@@ -15,7 +15,7 @@ PROBS = np.full((2, 3), 1 / 3, "float32")
 BAD = {
     "rows": ("categorical_crossentropy", np.eye(3)[[0, 1, 2]], {}),
     "rank": ("categorical_crossentropy", np.array([0.0, 1.0]), {}),
-    "axis": ("categorical_crossentropy", np.eye(3)[[0, 1]], {"axis": True}),
+    "axis": ("categorical_crossentropy", np.eye(3)[[0, 1]], {"axis": True, "from_logits": True}),
     "far axis": ("categorical_crossentropy", np.eye(3)[[0, 1]], {"axis": 2, "from_logits": True}),
     "labels": ("sparse_categorical_crossentropy", np.array([0, 1, 2]), {}),
     "labels' rank": ("sparse_categorical_crossentropy", np.array([[0, 1], [1, 1]]), {}),

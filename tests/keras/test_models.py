@@ -179,6 +179,13 @@ def test_configurations_make_the_same_loss_again(loss) -> None:
     assert again._fn_kwargs == loss._fn_kwargs
 
 
+@pytest.mark.parametrize("name", [name for name in xk.__all__ if name.islower()])
+def test_functions_are_registered(name) -> None:
+    function = getattr(xk, name)
+    assert keras.saving.get_registered_name(function) == f"xentropy>{name}"
+    assert keras.losses.deserialize(keras.losses.serialize(function)) is function
+
+
 @needs_gradients
 def test_a_loss_inside_a_functional_model(tmp_path) -> None:
     true, pred = keras.Input((3,), name="true"), keras.Input((3,), name="pred")
@@ -223,15 +230,18 @@ def test_mixed_precision() -> None:
 def test_logits_behind_an_activation_are_found_in_a_graph() -> None:
     import tensorflow as tf
 
-    far = tensor([[-200.0, 0.0, 0.0]])
+    far, hot = tensor([[-200.0, 0.0, 0.0]]), tensor([[1.0, 0.0, 0.0]])
     for softmax in (keras.activations.softmax, tf.nn.softmax):
-        function = tf.function(lambda x, s=softmax: xk.categorical_crossentropy(HOT[:1], s(x)))
-        hot = HOT[0].astype("float64")
-        x = np.array([-200.0, 0.0, 0.0])
-        wanted = np.log(np.exp(x).sum()) - (hot * x).sum()
-        np.testing.assert_allclose(numpy(function(far)), [wanted], rtol=1e-5)
+        function = tf.function(lambda x, s=softmax: xk.categorical_crossentropy(hot, s(x)))
+        np.testing.assert_allclose(numpy(function(far)), [200 + np.log(2)], rtol=1e-5)
     with pytest.warns(UserWarning, match="from_logits=True"):
-        xk.categorical_crossentropy(tensor(HOT[:1]), keras.activations.softmax(far), True)
+        xk.categorical_crossentropy(hot, keras.activations.softmax(far), True)
+    # Of a focal loss from logits Keras takes the sigmoid, even of what is one already.
+    ours, native = (
+        module.binary_focal_crossentropy(hot, keras.activations.sigmoid(far), from_logits=True)
+        for module in (xk, keras.losses)
+    )
+    np.testing.assert_allclose(numpy(ours), numpy(native), rtol=1e-5)
 
 
 IMPORTED = """
