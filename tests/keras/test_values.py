@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from itertools import product
 from typing import Any
 
 import keras
@@ -65,7 +64,7 @@ PLACES = [((3,), -1), ((4, 3), -1), ((4, 3, 5), 1)]
 
 @pytest.mark.parametrize(("shape", "axis"), PLACES)
 @pytest.mark.parametrize("from_logits", [True, False])
-@pytest.mark.parametrize(("name", "kind"), list(product(ONE_HOT, ["hot", "soft"])))
+@pytest.mark.parametrize(("name", "kind"), zip(ONE_HOT, ["soft", "hot"], strict=True))
 def test_targets_of_the_predictions_shape(name, kind, from_logits, shape, axis) -> None:
     data = batch(shape, axis)
     assert_same(name, data[kind], given(data, from_logits), from_logits=from_logits, axis=axis)
@@ -88,9 +87,11 @@ def test_alpha_and_gamma_of_classes(alpha, gamma, from_logits) -> None:
     assert_same("categorical_focal_crossentropy", data["soft"], given(data, from_logits), **options)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("from_logits", [True, False])
-@pytest.mark.parametrize("ignore_class", [None, 1, -1])
+@pytest.mark.parametrize(
+    ("shape", "ignore_class"),
+    [((3,), None), ((3,), 1), ((4, 3), None), ((4, 3), -1), ((4, 3, 5), 1)],
+)
 def test_labels(ignore_class, from_logits, shape) -> None:
     data = batch(shape)
     labels = np.asarray(data["labels"])
@@ -102,8 +103,10 @@ def test_labels(ignore_class, from_logits, shape) -> None:
     assert_same("sparse_categorical_crossentropy", labels, given(data, from_logits), **options)
 
 
-@pytest.mark.parametrize("dtype", ["int32", "int64", "int8", "uint8", "float32", "bool"])
-@pytest.mark.parametrize("column", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "column"),
+    [("int32", True), ("int64", False), ("uint8", True), ("float32", True), ("bool", False)],
+)
 def test_labels_of_any_dtype_and_as_a_column(dtype, column) -> None:
     data = batch((6, 2))
     labels = np.asarray(data["labels"]).astype(dtype)
@@ -154,7 +157,7 @@ def test_binary_focal(kind, gamma, smoothing, balanced, from_logits) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("q", [0.1, 0.9])
 def test_generalized(q, shape) -> None:
     data = batch(shape)
     assert_same("categorical_generalized_cross_entropy", data["labels"], data["probs"], q=q)
@@ -190,7 +193,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_dtype_is_that_of_the_predictions(name, dtype) -> None:
     if BACKEND in ("jax", "numpy") and dtype == "float64":
@@ -203,7 +206,7 @@ def test_the_dtype_is_that_of_the_predictions(name, dtype) -> None:
     got = ours(true, pred, **options)
     assert dtype_of(got) == dtype
     exact = native(true, keras.ops.cast(pred, "float32"), **options)
-    rtol = {"float16": 1e-3, "bfloat16": 8e-3, "float64": 1e-5}[dtype]
+    rtol = {"bfloat16": 8e-3, "float64": 1e-5}[dtype]
     np.testing.assert_allclose(numpy(got), numpy(exact), rtol=rtol)
 
 
@@ -226,8 +229,13 @@ WEIGHTS = {
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize(
+    ("name", "reduction"),
+    [
+        *((name, reduction) for name in CLASSES for reduction in ("mean", "none")),
+        *(("CategoricalCrossentropy", reduction) for reduction in REDUCTIONS),
+    ],
+)
 def test_classes_reduce_and_weight_as_keras_does(name, reduction, weights) -> None:
     data = batch((4, 3))
     native, ours = (cls(reduction=reduction) for cls in both(name))
