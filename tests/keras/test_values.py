@@ -64,7 +64,7 @@ PLACES = [((3,), -1), ((4, 3), -1), ((4, 3, 5), 1)]
 
 @pytest.mark.parametrize(("shape", "axis"), PLACES)
 @pytest.mark.parametrize("from_logits", [True, False])
-@pytest.mark.parametrize(("name", "kind"), zip(ONE_HOT, ["soft", "hot"], strict=True))
+@pytest.mark.parametrize(("name", "kind"), list(zip(ONE_HOT, ["soft", "hot"], strict=True)))
 def test_targets_of_the_predictions_shape(name, kind, from_logits, shape, axis) -> None:
     data = batch(shape, axis)
     assert_same(name, data[kind], given(data, from_logits), from_logits=from_logits, axis=axis)
