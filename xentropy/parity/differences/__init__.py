@@ -42,6 +42,8 @@ class Difference:
         it: numbers to six digits, or the name of the error's class. Equal for a convention.
     cases : tuple of str
         The cases of the parity matrix that it decides, as patterns.
+    backends : tuple of str
+        The backends of Keras that it is about; all of them unless it names some.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Difference:
     native: str
     ours: str
     cases: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
 
 
 def differences(library: str) -> tuple[Difference, ...]:
