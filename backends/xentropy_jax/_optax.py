@@ -532,16 +532,9 @@ def _rows(classes: Classes, labels: jax.Array) -> tuple[int, ...]:
 
 
 def _kept(mask: jax.Array, labels: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """Labels of the rows that count, and the rows whose label is at a class that counts.
-
-    A row without a class may have any label; one at a class that takes no part weighs nothing,
-    as in a one-hot. A label that is no class keeps its row.
-    """
+    """Labels of the rows that count, and which those are: a row without a class may have any."""
     taken = jnp.any(mask, axis=axis)
-    numbers = jnp.arange(mask.shape[axis])
-    numbers = jnp.reshape(numbers, [-1 if i == axis % mask.ndim else 1 for i in range(mask.ndim)])
-    missed = (numbers == jnp.expand_dims(labels, axis)) & ~mask
-    return jnp.where(taken, labels, jnp.zeros_like(labels)), taken & ~jnp.any(missed, axis=axis)
+    return jnp.where(taken, labels, jnp.zeros_like(labels)), taken
 
 
 def _pair(logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:

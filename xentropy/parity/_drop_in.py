@@ -40,11 +40,11 @@ def measure(
     kinds = {one.kind for one in deciding(library, case)}
     if "error" in native and not kinds & {"extension", "defect"}:
         return None, native["error"]["classes"][0]
-    if "convention" in kinds and "quantities" in native:
-        return {n: _taken(q) for n, q in native["quantities"].items() if q is not None}, ""
+    theirs = native.get("quantities", {})
+    if "convention" in kinds and theirs:
+        return {n: _taken(q) for n, q in theirs.items() if q is not None}, ""
     if case.expects_error(inspected=True) or exact is None:
         return None, str(case.raises)
-    theirs = native.get("quantities", {})
     value = theirs.get("value") or exact["value"]
     narrow = value["dtype"] if value["dtype"] != exact["value"]["dtype"] else None
     return {n: _narrowed(q, theirs.get(n), narrow) for n, q in _asked(case, exact).items()}, ""
@@ -53,6 +53,13 @@ def measure(
 def _asked(case: Case, exact: Quantity) -> Quantity:
     """What can be asked of a framework's own function: no derivatives in a direction."""
     return {n: q for n, q in exact.items() if n not in case.derivatives}
+
+
+def unmeasured(case: Case, library: str) -> str:
+    """Why a case has no measure: its convention comes with a defect of the framework."""
+    kinds = {one.kind for one in deciding(library, case)}
+    both = {"convention", "defect"} <= kinds
+    return "what the framework answers is a convention and a defect in one" if both else ""
 
 
 def _taken(theirs: Quantity) -> Quantity:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from xentropy.parity._case import Case
 from xentropy.parity._cases import identity
-from xentropy.parity._drop_in import measure, undeclared
+from xentropy.parity._drop_in import measure, undeclared, unmeasured
 from xentropy.parity._matrix import Cell, Column, Finding, Matrix, Spread
 from xentropy.parity.columns import drop_in, inspected, left_out
 
@@ -83,6 +83,9 @@ def _drop_in_verdict(
 ) -> tuple[str, str, list[Finding]]:
     """The same of a drop-in, which is measured by what its framework answers."""
     library = drop_in(column)
+    why = unmeasured(case, library)
+    if why:
+        return "skipped", why, []
     unnamed = list(undeclared(case, library, exact, native))
     wanted, error = measure(case, library, exact, native)
     findings: list[Finding] = []

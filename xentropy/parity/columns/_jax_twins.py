@@ -59,7 +59,10 @@ def _cross_entropy(case: Case) -> Twin | None:
 
 
 def _classes(function: Any, case: Case, logits: Any, targets: Any, where: Any = None) -> Any:
-    losses = function(logits, targets, axis=axis_of(case), where=_of_classes(case, where))
+    axis = axis_of(case)
+    axis = axis - len(case.first.shape) if isinstance(axis, int) and axis >= 0 else axis
+    # From the end, as targets of more dimensions want it.
+    losses = function(logits, targets, axis=axis, where=_of_classes(case, where))
     return reduced(case, REDUCTIONS)(losses)
 
 

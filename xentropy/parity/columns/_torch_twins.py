@@ -20,6 +20,7 @@ from xentropy.parity.columns._twins import (
 )
 
 MAPS = ("softmax", "log_softmax", "sigmoid", "log_sigmoid")
+GIVEN = ("probabilities", "log_probabilities")
 
 
 def twin(case: Case) -> Twin | None:
@@ -76,7 +77,7 @@ def _categorical(function: Any, logits: Any) -> Any:
 def _divergence(case: Case) -> Twin | None:
     """PyTorch's mean of the batch is ours where the targets sum to 1."""
     kind = case.options.get("targets_are", "probabilities")
-    if not fits(case, "targets_are", "reduction") or kind == "logits":
+    if not fits(case, "targets_are", "reduction") or kind not in GIVEN:
         return None
     logs = kind == "log_probabilities"
     call = partial(_pointwise, reduction=reduction_of(case), logs=logs)
@@ -85,6 +86,7 @@ def _divergence(case: Case) -> Twin | None:
 
 def _pointwise(function: Any, logits: Any, targets: Any, reduction: str, logs: bool) -> Any:
     given, names = F.log_softmax(logits, -1), {"mean": "batchmean"}
+    targets = targets if targets.is_floating_point() else targets.to(logits.dtype)
     losses = function(given, targets, reduction=names.get(reduction, reduction), log_target=logs)
     return losses.sum(-1) if reduction == "none" else losses
 
@@ -117,7 +119,10 @@ def _classes(
     (logits,) = x.values()
     place = min(1, logits.ndim - 1)
     hard = targets.ndim < logits.ndim
-    targets = targets.long() if hard else targets.movedim(axis_of(case), place)
+    if not hard:
+        targets = targets.movedim(axis_of(case), place)
+    elif not targets.is_floating_point() and targets.dtype != torch.bool:
+        targets = targets.long()
     weight = None if class_weights is None else class_weights.to(logits.dtype)
     return function(logits.movedim(axis_of(case), place), targets, weight=weight, **given)
 

@@ -121,15 +121,15 @@ DIFFERENCES: tuple[Difference, ...] = (
         functions=_LABELS,
         reason=(
             "optax takes the logit of the label off a logsumexp that leaves it out: the loss can "
-            "be negative without bound, and training raises the masked logit. Here it weighs "
-            "nothing, as in softmax_cross_entropy."
+            "be negative without bound, and training raises the masked logit. Such a label "
+            "cannot come true: its loss is infinite."
         ),
         code=(
             "softmax_cross_entropy_with_integer_labels(array([1.0, 2.0, 3.0]), array(2), "
             "where=array([True, True, False]))"
         ),
         native="-0.686738",
-        ours="0",
+        ours="inf",
         cases=("policy: label on a masked class",),
     ),
     Difference(

@@ -26,10 +26,11 @@ def _declare(
     ours: str | None = None,
     *,
     on: tuple[str, ...] = (),
+    cases: tuple[str, ...] = (),
 ) -> None:
     """Add a difference, which is the same answer twice for a convention."""
     both = native if ours is None else ours
-    _declared.append(Difference(title, kind, functions, reason, code, native, both, backends=on))
+    _declared.append(Difference(title, kind, functions, reason, code, native, both, cases, on))
 
 
 # Labels.
@@ -95,6 +96,7 @@ _declare(
     "InvalidArgumentError",
     "IndexError",
     on=("tensorflow",),
+    cases=("policy: label *",),
 )
 _declare(
     "defect",
@@ -175,6 +177,7 @@ _declare(
     "categorical_crossentropy(tensor([[1.0, 0.0, 0.0]]), tensor([[1.0, 2.0, -inf]]), True)",
     "[nan]",
     "[1.31326]",
+    cases=("policy: -inf beside a one-hot", "policy: -inf beside soft targets"),
 )
 _declare(
     "defect",
@@ -195,6 +198,7 @@ _declare(
     "[nan]",
     "[0]",
     on=TRAIN,
+    cases=("policy: binary *inf at *",),
 )
 _declare(
     "defect",
@@ -225,6 +229,12 @@ _declare(
     "[[-0.130797, 0.630797]]",
     "[[-0.190399, 0.190399]]",
     on=("tensorflow",),
+    cases=(
+        "policy: smoothing of soft targets of mass 2",
+        "policy: soft targets 0",
+        "policy: rows of mass 1.5 and 0*",
+        "shapes and axes: 2 x 4 x 3, axis *, soft",
+    ),
 )
 _declare(
     "defect",
@@ -429,6 +439,11 @@ _declare(
     "[[0, 1, 1]]",
     "[[0, 0, 0]]",
     on=("tensorflow",),
+    cases=(
+        "policy: probability 0 beside the label",
+        "policy: p(target) = *",
+        "policy: rows of probabilities not summing to 1",
+    ),
 )
 _declare(
     "defect",
@@ -479,6 +494,7 @@ _declare(
     "are.",
     "categorical_crossentropy(tensor([[1.0, 0.0]]), tensor([[1e-20, 1.0]]))",
     "[16.1181]",
+    cases=("policy: p(target) = *", "worked examples: -log p", "policy: probability 0 beside *"),
 )
 _declare(
     "convention",
@@ -497,6 +513,12 @@ _declare(
     "A row is divided by its sum.",
     "categorical_crossentropy(tensor([[1.0, 0.0, 0.0]]), tensor([[0.4, 0.6, 1.0]]))",
     "[1.60944]",
+    cases=(
+        "worked examples: probabilities, one-hot",
+        "other gradients: to soft targets, probabilities",
+        "options: probabilities, labels",
+        "policy: rows of probabilities not summing to 1",
+    ),
 )
 _declare(
     "convention",
@@ -516,6 +538,7 @@ _declare(
     "Every class gets label_smoothing / K; in xentropy the share of a row goes with its sum.",
     "categorical_crossentropy(tensor([[0.5, 0.0]]), tensor([[1.0, 2.0]]), True, 0.2)",
     "[0.687957]",
+    cases=("policy: smoothing of soft targets of mass 2",),
 )
 _declare(
     "convention",
@@ -535,6 +558,7 @@ _declare(
     "SparseCategoricalCrossentropy(from_logits=True)"
     "(tensor([0, 0]), tensor([[1.0, 2.0], [inf, inf]]), [1.0, 0.0])",
     "nan",
+    cases=("policy: NaN in a row of weight 0*",),
 )
 _declare(
     "convention",
@@ -543,6 +567,7 @@ _declare(
     "The loss is empty too, and no number.",
     "CategoricalCrossentropy()(tensor([[0.5, 0.5]])[:0], tensor([[0.5, 0.5]])[:0])",
     "[]",
+    cases=("policy: no rows, *", "policy: no entries, binary"),
 )
 _declare(
     "convention",
@@ -551,6 +576,68 @@ _declare(
     "That of the predictions; xentropy's own functions return float32.",
     'dtype_of(kl_divergence(tensor([[0.5, 0.5]]), tensor([[0.5, 0.5]], "float16")))',
     "float16",
+)
+
+_declare(
+    "defect",
+    "one logit of inf",
+    (*ONE_HOT, *SPARSE),
+    "The softmax is the one-hot of that class, and the loss of its label 0.",
+    "0.0 + categorical_crossentropy(tensor([[0.0, 1.0]]), tensor([[0.0, inf]]), True)",
+    "[nan]",
+    "[0]",
+    cases=("policy: loss with +inf*",),
+)
+_declare(
+    "convention",
+    "soft targets of the binary focal loss",
+    BINARY_FOCAL,
+    "The whole loss is multiplied by a power of what its probability lacks; `xentropy.focal_loss` "
+    "multiplies the loss of each class by its own. For targets 0 and 1 they are one.",
+    "binary_focal_crossentropy(tensor([[0.25]]), tensor([[0.0]]), gamma=1.0, from_logits=True)",
+    "[0.346574]",
+    cases=("focal_loss, sigmoid: soft, *", "derivatives: focal, sigmoid"),
+)
+_declare(
+    "convention",
+    "dtypes of labels and predictions",
+    (*ONE_HOT, *SPARSE, *BINARY),
+    "The classes cast whatever they are given; xentropy's own functions refuse integers as logits "
+    "and fractions as labels.",
+    "CategoricalCrossentropy(from_logits=True)(tensor([[1.0, 0.0]]), tensor([[1, 2]]))",
+    "1.31326",
+    cases=(
+        "errors: integer logits",
+        "errors: integer logits, binary",
+        "errors: complex logits",
+        "errors: truth values as labels",
+        "errors: floats as labels",
+    ),
+)
+_declare(
+    "convention",
+    "what is not checked",
+    (*BINARY, *BINARY_FOCAL),
+    "Targets are broadcast, and any label_smoothing and alpha are computed with; xentropy's own "
+    "functions refuse what does not fit.",
+    "binary_focal_crossentropy(tensor([[1.0]]), tensor([[0.0]]), apply_class_balancing=True, "
+    "alpha=1.5, from_logits=True)",
+    "[0.25993]",
+    cases=(
+        "errors: binary targets that would broadcast",
+        "errors: label_smoothing 2, binary",
+        "errors: alpha 1.5, sigmoid",
+    ),
+)
+_declare(
+    "convention",
+    "sample weights of another shape",
+    (*ONE_HOT, *SPARSE),
+    "Axes of length 1 are dropped or added to fit the losses.",
+    "CategoricalCrossentropy(from_logits=True)"
+    "(tensor([[1.0, 0.0]]), tensor([[1.0, 2.0]]), tensor([[2.0]]))",
+    "2.62652",
+    cases=("errors: sample weights with an axis more",),
 )
 
 DIFFERENCES: tuple[Difference, ...] = tuple(_declared)

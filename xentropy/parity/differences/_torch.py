@@ -63,6 +63,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="cross_entropy(zeros(1, 100000, dtype=float16), tensor([3]))",
         native="inf",
         ours="11.5156",
+        cases=("vocabularies: 100000 zeros, float16",),
     ),
     Difference(
         title="Many rows in float16",
@@ -84,6 +85,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="cross_entropy(tensor([[1.0, 2.0, -inf]]), tensor([[0.5, 0.5, 0.0]]))",
         native="nan",
         ours="0.813262",
+        cases=(
+            "policy: -inf beside a one-hot",
+            "policy: -inf beside soft targets",
+            "kl_divergence: probability 0 on -inf",
+        ),
     ),
     Difference(
         title="A class weight of 0 on a class at -inf",
@@ -96,6 +102,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="nan",
         ours="1.23615",
+        cases=("policy: class weight 0 on a -inf class",),
     ),
     Difference(
         title="Log-targets at -inf",
@@ -107,6 +114,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="[nan, 0]",
         ours="[0, 0]",
+        cases=("kl_divergence: log-probability -inf",),
     ),
     Difference(
         title="Gradient of an ignored row that holds NaN",
@@ -118,6 +126,23 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="[[-0.731059, 0.731059], [nan, nan]]",
         ours="[[-0.731059, 0.731059], [0, 0]]",
+        cases=("policy: * in an ignored row", "policy: NaN in an ignored row, none"),
+    ),
+    Difference(
+        title="Gradient of a mean over weights of 0",
+        kind="defect",
+        functions=("cross_entropy", "nll_loss"),
+        reason=(
+            "The mean is NaN, but moves nothing: its gradient is 0, as PyTorch's is where every row"
+            " is ignored. PyTorch divides 0 by 0 here."
+        ),
+        code=(
+            "grad(lambda x: cross_entropy(x, tensor([0]), weight=tensor([0.0, 1.0])), "
+            "tensor([[1.0, 2.0]]))"
+        ),
+        native="[[nan, nan]]",
+        ours="[[0, 0]]",
+        cases=("policy: class weights 0",),
     ),
     Difference(
         title="Gradient of a row whose targets are all 0",
@@ -136,6 +161,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="softmax(tensor([1.0, inf]), dim=0)",
         native="[nan, nan]",
         ours="[0, 1]",
+        cases=(
+            "policy: loss with +inf*",
+            "policy: softmax with +inf",
+            "policy: log_softmax with +inf",
+        ),
     ),
     Difference(
         title="Logits at +inf and -inf that are right",
@@ -145,6 +175,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="binary_cross_entropy_with_logits(tensor([inf, -inf]), tensor([1.0, 0.0]))",
         native="nan",
         ours="0",
+        cases=("policy: binary +inf at 1, -inf at 0", "policy: binary -inf at 1"),
     ),
     Difference(
         title="An element of weight 0 that holds NaN",
@@ -166,6 +197,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="grad(lambda x: logsumexp(x, dim=0), tensor([-inf, -inf]))",
         native="[nan, nan]",
         ours="[0, 0]",
+        cases=("policy: logsumexp of a -inf row",),
     ),
     Difference(
         title="Gradient by targets where the logarithm is clamped",
@@ -204,6 +236,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="cross_entropy(tensor([[1.0, 2.0]]), tensor([[1, 0]]))",
         native="RuntimeError",
         ours="1.31326",
+        cases=("label dtypes: one-hot as *",),
     ),
     Difference(
         title="Weights and targets of another floating dtype",
@@ -268,6 +301,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), label_smoothing=-0.1)",
         native="1.31326",
         ours="ValueError",
+        cases=("errors: label_smoothing -0.1",),
     ),
     Difference(
         title="No classes",
@@ -295,6 +329,14 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="cross_entropy(tensor([[1.0, 2.0]]), tensor([-100]))",
         native="nan",
         ours="nan",
+        cases=(
+            "policy: no entries, binary",
+            "policy: all ignored, mean",
+            "policy: no rows, *",
+            "policy: class weights 0",
+            "policy: all ignored, nll",
+            "kl_divergence: no rows",
+        ),
     ),
     Difference(
         title="The divisor of smoothed labels with class weights",
@@ -310,6 +352,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="1.75783",
         ours="1.75783",
+        cases=("policy: weighted and smoothed, mean", "policy: class weight 0 on a -inf class"),
     ),
     Difference(
         title="The divisor of probabilities",
@@ -325,6 +368,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="3.84702",
         ours="3.84702",
+        cases=(
+            "policy: weighted one-hot, mean",
+            "policy: smoothed by hand, mean",
+            "options: class weights, soft",
+        ),
     ),
     Difference(
         title="Smoothing of probabilities that do not sum to 1",
@@ -336,6 +384,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="cross_entropy(tensor([[1.0, 2.0]]), tensor([[1.0, 1.0]]), label_smoothing=0.2)",
         native="1.46387",
         ours="1.46387",
+        cases=("policy: smoothing of soft targets of mass 2",),
     ),
     Difference(
         title="The dtype of a loss",
@@ -383,6 +432,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ),
         native="100, [-1e+12]",
         ours="100, [-1e+12]",
+        cases=("policy: binary p = 0 and 1",),
     ),
     Difference(
         title="The reductions of kl_div",
@@ -395,6 +445,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="kl_div(tensor([[-1.0, -2.0]]), tensor([[1.0, 1.0]]), reduction='batchmean')",
         native="3",
         ours="3",
+        cases=(
+            "kl_divergence: probabilities, *",
+            "kl_divergence: log_probabilities, *",
+            "derivatives: divergence from log_probabilities",
+        ),
     ),
     Difference(
         title="Integers have a logsumexp",
@@ -404,6 +459,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="logsumexp(tensor([1, 2]), dim=0)",
         native="2.31326",
         ours="2.31326",
+        cases=("errors: integer logits, logsumexp",),
     ),
     Difference(
         title="The class axis",
@@ -413,5 +469,102 @@ DIFFERENCES: tuple[Difference, ...] = (
         code=("cross_entropy(arange(6).reshape(1, 3, 2) / 2, tensor([[0, 2]]), reduction='none')"),
         native="[[2.40761, 0.407606]]",
         ours="[[2.40761, 0.407606]]",
+    ),
+    Difference(
+        title="Log-probabilities as given",
+        kind="convention",
+        functions=("kl_div",),
+        reason=(
+            "`kl_div` starts from log-probabilities: what `log_softmax` has rounded away stays "
+            "lost. `xentropy.kl_divergence` starts from the logits."
+        ),
+        code="kl_div(tensor([[0.0, -20.0]]), tensor([[1.0, 0.0]]), reduction='batchmean')",
+        native="0",
+        ours="0",
+        cases=(
+            "kl_divergence: float32 probabilities, bfloat16 logits",
+            "kl_divergence: one-hot*",
+            "kl_divergence: 1 x 32000, bfloat16",
+        ),
+    ),
+    Difference(
+        title="Targets of kl_div are broadcast",
+        kind="convention",
+        functions=("kl_div",),
+        reason="One row of targets serves all rows; xentropy's own function wants equal shapes.",
+        code="kl_div(zeros(2, 2), tensor([0.5, 0.5]), reduction='sum')",
+        native="-1.38629",
+        ours="-1.38629",
+        cases=("errors: targets that would broadcast, kl_divergence",),
+    ),
+    Difference(
+        title="The divisor of a binary loss",
+        kind="convention",
+        functions=("binary_cross_entropy", "binary_cross_entropy_with_logits"),
+        reason=(
+            "A mean divides by the number of elements, whatever weighs them; xentropy's own divides"
+            " by the weights."
+        ),
+        code=(
+            "binary_cross_entropy_with_logits(zeros(2), tensor([1.0, 0.0]), pos_weight=tensor(3.0))"
+        ),
+        native="1.38629",
+        ours="1.38629",
+        cases=("binary: pos_weight*",),
+    ),
+    Difference(
+        title="Binary targets outside [0, 1]",
+        kind="convention",
+        functions=("binary_cross_entropy_with_logits",),
+        reason="Floating targets are taken as they are; xentropy's own function checks integers.",
+        code="binary_cross_entropy_with_logits(tensor([1.0]), tensor([2.0]))",
+        native="-0.686738",
+        ours="-0.686738",
+        cases=("policy: label 2, binary",),
+    ),
+    Difference(
+        title="The label -100",
+        kind="convention",
+        functions=("cross_entropy", "nll_loss"),
+        reason="It is ignored unless `ignore_index` is another; to xentropy it is no class.",
+        code="cross_entropy(tensor([[1.0, 2.0], [1.0, 2.0]]), tensor([0, -100]))",
+        native="1.31326",
+        ours="1.31326",
+        cases=("policy: label -100",),
+    ),
+    Difference(
+        title="A negative ignore_index beside probabilities",
+        kind="convention",
+        functions=("cross_entropy",),
+        reason="It has no meaning there, and is overlooked, as the default has to be.",
+        code="cross_entropy(tensor([[1.0, 2.0]]), tensor([[1.0, 0.0]]), ignore_index=-1)",
+        native="1.31326",
+        ours="1.31326",
+        cases=("errors: ignore_index with soft targets",),
+    ),
+    Difference(
+        title="A softmax of a single number",
+        kind="convention",
+        functions=("softmax", "log_softmax", "logsumexp"),
+        reason="A tensor without axes is one class, along axis 0 or -1.",
+        code="softmax(tensor(2.0), dim=0)",
+        native="1",
+        ours="1",
+        cases=("errors: a bare number as logits",),
+    ),
+    Difference(
+        title="Gradient of a softmax in half precision",
+        kind="defect",
+        functions=("softmax",),
+        reason=(
+            "PyTorch starts from the rounded probabilities, which do not sum to 1; the gradient of "
+            "their sum is 0."
+        ),
+        code=(
+            "grad(lambda x: softmax(x, 0), tensor([0.0, 1.0, 2.5], dtype=bfloat16)).abs() > 1e-5"
+        ),
+        native="[1, 1, 1]",
+        ours="[0, 0, 0]",
+        cases=("softmax and kin: softmax, *float16",),
     ),
 )
