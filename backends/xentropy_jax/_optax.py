@@ -391,6 +391,15 @@ def convex_kl_divergence(
     -------
     array
         The same.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import jax.numpy as jnp
+    >>> from xentropy_jax import convex_kl_divergence
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     print(convex_kl_divergence(jnp.log(jnp.array([0.5, 0.5])), jnp.array([0.9, 0.2])))
+    0.2457...
     """
     message = (
         "The function convex_kl_divergence is deprecated. "

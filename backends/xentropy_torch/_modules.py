@@ -13,7 +13,21 @@ from xentropy_torch._rows import cross_entropy, nll_loss
 
 
 class Softmax(nn.Softmax):
-    """`torch.nn.Softmax` that computes `xentropy_torch.softmax`."""
+    """`torch.nn.Softmax` that computes `xentropy_torch.softmax`.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    softmax : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import Softmax
+    >>> Softmax(dim=0)(torch.tensor([2.0, 1.0, 0.1]))
+    tensor([0.6590, 0.2424, 0.0986])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """The probabilities."""
@@ -21,7 +35,21 @@ class Softmax(nn.Softmax):
 
 
 class LogSoftmax(nn.LogSoftmax):
-    """`torch.nn.LogSoftmax` that computes `xentropy_torch.log_softmax`."""
+    """`torch.nn.LogSoftmax` that computes `xentropy_torch.log_softmax`.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    log_softmax : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import LogSoftmax
+    >>> LogSoftmax(dim=0)(torch.tensor([20.0, 0.0]))
+    tensor([-2.0612e-09, -2.0000e+01])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """The logarithms of the probabilities."""
@@ -29,7 +57,21 @@ class LogSoftmax(nn.LogSoftmax):
 
 
 class CrossEntropyLoss(nn.CrossEntropyLoss):
-    """`torch.nn.CrossEntropyLoss` that computes `xentropy_torch.cross_entropy`."""
+    """`torch.nn.CrossEntropyLoss` that computes `xentropy_torch.cross_entropy`.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    cross_entropy : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import CrossEntropyLoss
+    >>> CrossEntropyLoss()(torch.tensor([[30.0, 0.0, 0.0]]), torch.tensor([0]))
+    tensor(1.8715e-13)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of logits."""
@@ -46,7 +88,21 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
 
 class NLLLoss(nn.NLLLoss):
-    """`torch.nn.NLLLoss` that computes `xentropy_torch.nll_loss`."""
+    """`torch.nn.NLLLoss` that computes `xentropy_torch.nll_loss`.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    nll_loss : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import NLLLoss
+    >>> NLLLoss()(torch.tensor([[0.7, 0.2, 0.1]]).log(), torch.tensor([0]))
+    tensor(0.3567)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of log-probabilities."""
@@ -54,7 +110,21 @@ class NLLLoss(nn.NLLLoss):
 
 
 class BCELoss(nn.BCELoss):
-    """`torch.nn.BCELoss` that computes `xentropy_torch.binary_cross_entropy`."""
+    """`torch.nn.BCELoss` that computes `xentropy_torch.binary_cross_entropy`.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    binary_cross_entropy : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import BCELoss
+    >>> BCELoss()(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0]))
+    tensor(0.1643)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of probabilities."""
@@ -62,7 +132,21 @@ class BCELoss(nn.BCELoss):
 
 
 class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
-    """`torch.nn.BCEWithLogitsLoss` that computes xentropy_torch's function of its kind."""
+    """`torch.nn.BCEWithLogitsLoss` that computes xentropy_torch's function of its kind.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    binary_cross_entropy_with_logits : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import BCEWithLogitsLoss
+    >>> BCEWithLogitsLoss()(torch.tensor([-20.0, 20.0]), torch.tensor([0.0, 1.0]))
+    tensor(2.0612e-09)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of logits."""
@@ -72,7 +156,22 @@ class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):
 
 
 class KLDivLoss(nn.KLDivLoss):
-    """`torch.nn.KLDivLoss` that computes `xentropy_torch.kl_div`."""
+    """`torch.nn.KLDivLoss` that computes `xentropy_torch.kl_div`.
+
+    Constructor, buffers and `repr` are PyTorch's own.
+
+    See Also
+    --------
+    kl_div : The function, where the options are explained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xentropy_torch import KLDivLoss
+    >>> loss = KLDivLoss(reduction="batchmean")
+    >>> loss(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]))
+    tensor(0.3681)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The divergence of log-probabilities."""
