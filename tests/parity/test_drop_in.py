@@ -96,6 +96,24 @@ def test_what_is_undeclared_is_named(monkeypatch):
 
 
 @about_the_verdict
+def test_what_is_declared_is_named(monkeypatch):
+    declare(monkeypatch, "defect")
+    assert verdict(numbers(), numbers(**WRONG)).native_note == "declared as a defect: t"
+
+
+@about_the_verdict
+def test_a_convention_that_comes_with_a_defect_has_no_measure(monkeypatch):
+    both = [
+        Difference("t", kind, ("cross_entropy",), "", "", "", "", (identity(CASE),))
+        for kind in ("defect", "convention")
+    ]
+    monkeypatch.setattr(_drop_in, "differences", lambda _library: both)
+    cell = verdict(numbers(**WRONG), numbers())
+    assert cell.state == "skipped"
+    assert cell.note == "what the framework answers is a convention and a defect in one"
+
+
+@about_the_verdict
 @pytest.mark.parametrize(("off", "state"), [(0.0, "good"), (2.0**-6, "good"), (2.0**-4, "bad")])
 def test_a_drop_in_answers_in_the_dtype_of_the_framework(monkeypatch, off, state):
     """2.4 has an ulp of 2**-6 in bfloat16, which a framework returns; ours is float32."""

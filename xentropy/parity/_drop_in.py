@@ -55,6 +55,11 @@ def _asked(case: Case, exact: Quantity) -> Quantity:
     return {n: q for n, q in exact.items() if n not in case.derivatives}
 
 
+def declared(library: str, case: Case) -> str:
+    """The differences that decide a case, in words."""
+    return "; ".join(f"declared as a {one.kind}: {one.title}" for one in deciding(library, case))
+
+
 def unmeasured(case: Case, library: str) -> str:
     """Why a case has no measure: its convention comes with a defect of the framework."""
     kinds = {one.kind for one in deciding(library, case)}

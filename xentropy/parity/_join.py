@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from xentropy.parity._case import Case
 from xentropy.parity._cases import identity
-from xentropy.parity._drop_in import measure, undeclared, unmeasured
+from xentropy.parity._drop_in import declared, measure, undeclared, unmeasured
 from xentropy.parity._matrix import Cell, Column, Finding, Matrix, Spread
 from xentropy.parity.columns import drop_in, inspected, left_out
 
@@ -54,6 +54,8 @@ def judge(case: Case, oracle: Column, column: Column) -> Cell:
     state, note, findings = judging(case, column.name, exact, held, native)
     ranked = tuple(sorted(findings, key=lambda f: -f.ratio))
     about = _native_note(exact, native)
+    if drop_in(column.name):
+        about = "; ".join(filter(None, (about, declared(drop_in(column.name), case))))
     lacking = _without(exact, column.name)
     return Cell(name, column.name, state, ranked, note, native.get("name", ""), about, lacking)
 
