@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from xentropy import _errors, _inputs
 from xentropy._call import Call, public
@@ -12,6 +12,13 @@ from xentropy._inputs import Inputs
 from xentropy._typing import Array, Namespace
 
 A = TypeVar("A")
+
+
+class SignedLog(NamedTuple):
+    """The logarithm of a number's magnitude, and its sign: -1, 0 or 1."""
+
+    value: Array
+    sign: Array
 
 
 @public
@@ -308,9 +315,10 @@ def _axes(inputs: Inputs, axis: Any) -> tuple[int, ...]:
 def _with_sign(xp: Namespace) -> Callable[..., Any]:
     """The value and the sign of a sum, which the rule gives as an integer, in one dtype."""
 
-    def form(value: Array, sign: Array) -> tuple[Array, Array]:
+    def form(value: Array, sign: Array) -> SignedLog:
         sign = xp.astype(sign, value.dtype)
-        return value, xp.where(xp.isnan(value), xp.zeros_like(sign) + float("nan"), sign)
+        sign = xp.where(xp.isnan(value), xp.zeros_like(sign) + float("nan"), sign)
+        return SignedLog(value, sign)
 
     return form
 

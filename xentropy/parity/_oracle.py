@@ -24,6 +24,7 @@ from xentropy.parity.exact._entropy import Entropy
 from xentropy.parity.exact._maps import Elementwise, LogSumExp, Normalised
 from xentropy.parity.exact._number import Tensor
 from xentropy.parity.exact._score import Score
+from xentropy.parity.exact._signed import SignedLogSumExp
 
 #: Decimal digits beyond those that the cancellations of a case take.
 DIGITS, MOST = 60, 900
@@ -51,6 +52,8 @@ def definition(case: Case) -> Definition:
     """The definition of a case's function."""
     if case.options.get("form") == "sigmoid":
         return Binary(case)
+    if case.options.get("return_sign"):
+        return SignedLogSumExp(case)
     return DEFINITIONS[case.function](case)
 
 
@@ -69,7 +72,10 @@ def exact(case: Case) -> dict[str, Tensor]:
     """The value or values, the gradients, and the derivatives in the case's directions."""
     with mp.workdps(digits(case)):
         defined = definition(case)
-        values = defined.values() if isinstance(defined, Score) else {"value": defined.value()}
+        if isinstance(defined, Score | SignedLogSumExp):
+            values = defined.values()
+        else:
+            values = {"value": defined.value()}
         gradients = {f"gradient by {n}": defined.gradient(n) for n in case.wrt}
     if not case.along:
         return values | gradients

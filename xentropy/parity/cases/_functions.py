@@ -38,6 +38,14 @@ functions("logsumexp, factors for each entry", "logsumexp", TABLE, axis=(0, 1),
 functions("logsumexp, factor 0 on +inf", "logsumexp", [[1.0, float("inf"), 2.0]], b=[1.0, 0.0, 1.0])
 functions("logsumexp, factors all 0", "logsumexp", [[1.0, 2.0]], b=[0.0, 0.0], wrt=())
 functions("logsumexp, one entry", "logsumexp", [[3.25]])
+BOTH = [[1.0, -0.5, 2.0, -1.0], [-1.0, 0.25, -3.0, 0.0], [1.0, 1.0, 1.0, 1.0]]
+for _dtype in DTYPES:
+    functions(f"logsumexp, both signs, {_dtype}", "logsumexp", TABLE, b=BOTH, return_sign=True,
+              of="value", dtype=_dtype)  # fmt: skip
+functions("logsumexp, both signs, all, kept", "logsumexp", TABLE, b=BOTH, return_sign=True,
+          of="value", axis=None, keepdims=True)  # fmt: skip
+functions("logsumexp, a sum of 0", "logsumexp", [[2.0, 2.0], [1.0, 2.0]], b=[1.0, -1.0],
+          return_sign=True, of="value", wrt=())  # fmt: skip
 EDGES = [-1000.0, -90.0, -17.0, -1.0, -1e-6, 0.0, 0.5, 17.0, 80.0, 1000.0]
 functions("sigmoid, wide", "sigmoid", EDGES)
 functions("log_sigmoid, wide", "log_sigmoid", EDGES)
