@@ -60,7 +60,7 @@ def on_keras(session: nox.Session) -> None:
     """Test the Keras drop-ins on every backend of Keras, which a process chooses once."""
     for name in KERAS_BACKENDS:
         environment = QUIET | {"KERAS_BACKEND": name}
-        session.run("pytest", *PARALLEL, "tests/keras", *session.posargs, env=environment)
+        session.run("pytest", *PARALLEL, "tests/on_keras", *session.posargs, env=environment)
 
 
 @nox.session

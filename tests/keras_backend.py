@@ -1,4 +1,4 @@
-"""Keras on the backend that KERAS_BACKEND names: tensors, gradients and arrays, for tests/keras.
+"""Keras on the backend that KERAS_BACKEND names: tensors, gradients and arrays, for tests/on_keras.
 
 Importing this skips a test module where Keras is not installed or has no backend named, because a
 process has one backend and the other tests must not choose it.

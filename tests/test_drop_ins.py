@@ -15,7 +15,7 @@ from drop_ins import answer
 from xentropy.parity.differences import LIBRARIES, Difference, Kind, differences
 
 ROOT = Path(__file__).parents[1]
-# Keras has one backend in a process: tests/keras tries its differences.
+# Keras has one backend in a process: tests/on_keras tries its differences.
 DECLARED = [
     pytest.param(library, one, id=f"{library}: {one.title}", marks=pytest.mark.backends(library))
     for library in LIBRARIES
