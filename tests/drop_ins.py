@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,20 @@ import numpy as np
 Names = Mapping[str, Any]
 
 
+def as_installed(library: str) -> AbstractContextManager[Any]:
+    """The framework as a user finds it: other tests switch JAX to 64 bits for their process."""
+    if library != "jax":
+        return nullcontext()
+    context: AbstractContextManager[Any] = importlib.import_module("jax").enable_x64(False)
+    return context
+
+
 def answer(library: str, code: str, *, ours: bool) -> str:
     """What an expression gives, as text: its numbers, or the class of its error."""
     names = importlib.import_module(f"names_{library}").names(ours=ours)
     try:
-        return show(eval(code, dict(names)))  # noqa: S307 - code of our own declaration
+        with as_installed(library):
+            return show(eval(code, dict(names)))  # noqa: S307 - code of our own declaration
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         return type(error).__name__
 

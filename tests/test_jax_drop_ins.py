@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 import pytest
+from drop_ins import as_installed
 from oracle import exact_row, precise_row, ulps
 
 jax = pytest.importorskip("jax")
@@ -33,6 +34,13 @@ NAMES = [name for name in xentropy_jax.__all__ if name != "backend"]
 INF, NAN = float("inf"), float("nan")
 # Hundreds of small programs run once each.
 FAST = {"xla_backend_optimization_level": 0}
+
+
+@pytest.fixture(autouse=True)
+def thirty_two_bits() -> Iterator[None]:
+    """JAX as a user finds it."""
+    with as_installed("jax"):
+        yield
 
 
 def native(name: str) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from drop_ins import as_installed
 
 from xentropy.parity.differences import differences
 
@@ -41,6 +42,13 @@ OFFERED = sorted(set(xentropy_jax.__all__) & set(dir(optax.losses)))
 
 #: Cases that fail on purpose, and the title of the difference that says why.
 INTENDED: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def thirty_two_bits() -> Iterator[None]:
+    """JAX as a user finds it."""
+    with as_installed("jax"):
+        yield
 
 
 class Redirected:
