@@ -1,23 +1,13 @@
-"""Keras on the backend that KERAS_BACKEND names: tensors, gradients and arrays, for tests/on_keras.
-
-Importing this skips a test module where Keras is not installed or has no backend named, because a
-process has one backend and the other tests must not choose it.
-"""
+"""Keras on the backend that KERAS_BACKEND names: what the tests in on_keras share."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
-
-if "KERAS_BACKEND" not in os.environ or find_spec("keras") is None:
-    pytest.skip("needs keras and KERAS_BACKEND", allow_module_level=True)
-
-import keras
 
 BACKEND = keras.backend.backend()
 #: The backends that can train.
