@@ -181,8 +181,9 @@ def logsumexp(
     >>> import xentropy as xe
     >>> print(xe.logsumexp(np.array([0.0, -40.0])))
     4.248354255291589e-18
-    >>> print(*xe.logsumexp(np.array([1.0, 2.0]), b=[1, -1], return_sign=True))
-    1.541324854612918 -1.0
+    >>> value, sign = xe.logsumexp(np.array([1.0, 2.0]), b=[1, -1], return_sign=True)
+    >>> print(f"{value:.6g} {sign:+g}")
+    1.54132 -1
     """
     from xentropy._maps import LogSumExp
 
