@@ -155,7 +155,7 @@ def logsumexp(
     -------
     array
         float64 for float64 x, float32 for narrower dtypes. An empty sum is -inf, and its
-        gradient is 0. With ``return_sign`` a tuple: that, and -1, 0 or 1 in the same dtype,
+        gradient is 0. With ``return_sign`` ``(value, sign)``: that, and -1, 0 or 1 in its dtype,
         NaN where the sum is.
 
     Raises
