@@ -163,20 +163,22 @@ def test_eight_columns_fit_into_eighty_characters():
     """Every entry whole, and the lines of the tables level."""
     backends = ["numpy", "torch", "tensorflow", "jax", "strict"]
     names = [f"{b} eager" for b in backends] + [f"{b} compiled" for b in backends[1:4]]
+    below = [f"{b} drop-in" for b in (*backends[1:4], "keras")]
     groups = ["generalized_cross_entropy", "score"]
     cases = tuple(Group(g)("case", "softmax", [[1.0, 2.0]]) for g in groups)
     cells = tuple(
         Cell(f"{g}: case", n, "good", (Finding("value", "1", "1", 4.0, 4.0),))
         for g in groups
-        for n in names
+        for n in (*names, *below)
     )
-    columns = tuple(Column(n, seconds=321.0) for n in names)
+    columns = tuple(Column(n, seconds=321.0) for n in (*names, *below))
     lines = printed(Matrix(cases, columns, cells), width=80).splitlines()
+    # The drop-ins have a table of their own below the others.
     for group in groups:
-        (line,) = (line for line in lines if line.startswith(group))
-        assert line.count("100%") == len(names)
-    (line,) = (line for line in lines if line.startswith("seconds"))
-    assert line.count("321") == len(names)
+        counts = [line.count("100%") for line in lines if line.startswith(group)]
+        assert counts == [len(names), len(below)]
+    counts = [line.count("321") for line in lines if line.startswith("seconds")]
+    assert counts == [len(names), len(below)]
 
 
 def test_the_frameworks_own_stands_beside_ours():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from xentropy.parity._matrix import Matrix
+from xentropy.parity._matrix import Column, Matrix
 from xentropy.parity._words import (
     headline,
     omissions,
@@ -16,16 +19,20 @@ from xentropy.parity._words import (
     summary,
     worst_sentence,
 )
+from xentropy.parity.columns import MODES
 
 #: Cells outside their budget that are listed one by one.
 LISTED = 40
+#: The mode whose columns stand apart.
+DROP_IN = MODES[-1]
 #: Column heads that fit eight into eighty characters, all on two lines.
 SHORT = {"tensorflow": "tensor-\nflow"}
 
 
 def print_report(console: Console, matrix: Matrix) -> None:
     """The table, the cells outside their budgets, and the two sentences."""
-    console.print(_tables(matrix))
+    for table in _tables(matrix):
+        console.print(table)
     console.print("[dim]the largest share of an error budget used; ✗: cells outside it")
     for omission in omissions(matrix):
         console.print(f"[dim]left out, {escape(omission)}", highlight=False)
@@ -43,18 +50,30 @@ def print_report(console: Console, matrix: Matrix) -> None:
     console.print(f"[bold {colour}]{headline(matrix)}")
 
 
-def _tables(matrix: Matrix) -> Table:
-    """The cases, and a table for every mode with the mode over it, side by side."""
+def _tables(matrix: Matrix) -> Iterator[Table]:
+    """The cases, and a table for every mode with the mode over it, side by side.
+
+    The drop-ins follow below: all columns beside each other are wider than eighty characters.
+    """
+    starts = accumulate((len(columns) for _, columns in matrix.modes), initial=0)
+    placed = [
+        (mode, columns, start) for (mode, columns), start in zip(matrix.modes, starts, strict=False)
+    ]
+    for below in (False, True):
+        together = [part for part in placed if (part[0] == DROP_IN) is below]
+        if together:
+            yield _abreast(matrix, together)
+
+
+def _abreast(matrix: Matrix, modes: Sequence[tuple[str, list[Column], int]]) -> Table:
+    """The cases and some modes, each with the place of its first column."""
     rows = list(summary(matrix))
     shown = Table.grid(padding=(0, 2, 0, 0))
     parts = [_part(" ", ["cases"], [[escape(group)] for group, _ in rows], ["[dim]seconds"])]
-    start = 0
-    for mode, columns in matrix.modes:
-        stop = start + len(columns)
-        entries = [[_styled(e) for e in line[start:stop]] for _, line in rows]
+    for mode, columns, start in modes:
+        entries = [[_styled(e) for e in line[start : start + len(columns)]] for _, line in rows]
         seconds = [f"[dim]{c.seconds:.0f}" for c in columns]
         parts.append(_part(mode, [c.backend for c in columns], entries, seconds))
-        start = stop
     shown.add_row(*parts)
     return shown
 
