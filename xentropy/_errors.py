@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+
+def raise_as(
+    twin: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], ours: Exception
+) -> None:
+    """Raise from our error what a framework's own function raises of the same arguments.
+
+    So the traceback of a drop-in shows both. Where the function takes them, nothing is raised.
+    """
+    try:
+        twin(*args, **kwargs)
+    except Exception as theirs:
+        raise theirs from ours
 
 
 def option(name: str, rule: str, value: object) -> ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, get_args
 
-from xentropy import _errors, _inputs
+from xentropy import _inputs
 from xentropy._call import Call, public
 from xentropy._inputs import Inputs
 from xentropy._typing import Array, Normalizer, Reduction, TargetKind
@@ -171,18 +171,9 @@ def kl_divergence(
     )
     leaves = (
         inputs.x,
-        _distribution(inputs, targets, targets_are),
+        inputs.distribution(targets, targets_are),
         inputs.sample_weights(sample_weights, inputs.rows(place)),
         inputs.mask(where, place),
         number,
     )
     return Call(inputs.backend, rule, leaves)
-
-
-def _distribution(inputs: Inputs, targets: Any, targets_are: str) -> Array:
-    """Targets of the logits' shape; only probabilities may be integers or flags."""
-    array = inputs.weights(targets, "targets")
-    inputs.fit(array, inputs.shape, "targets", "both must have the same shape")
-    if targets_are != "probabilities" and inputs.backend.kind(array) != "real floating":
-        raise _errors.dtype("targets", f"floating where they are {targets_are}", array.dtype)
-    return array

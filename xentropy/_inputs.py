@@ -115,6 +115,14 @@ class Inputs:
         array = self.weights(value, "sample_weights")
         return self.fit(array, shape, "sample_weights", "one weight for every row or element")
 
+    def distribution(self, value: Any, targets_are: str) -> Array:
+        """Targets of the first array's shape; only probabilities may be integers or flags."""
+        array = self.weights(value, "targets")
+        self.fit(array, self.shape, "targets", "both must have the same shape")
+        if targets_are != "probabilities" and self.backend.kind(array) != "real floating":
+            raise _errors.dtype("targets", f"floating where they are {targets_are}", array.dtype)
+        return array
+
     def normalizer(self, value: Any, reduction: str) -> tuple[Normalizer, Array | None]:
         """The name of the normalizer, and its value where it is given as a number."""
         if isinstance(value, str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
-from xentropy import _errors
 from xentropy._call import Call, public
 from xentropy._inputs import Inputs
 
@@ -69,10 +68,7 @@ def relative_entropy(
     from xentropy._relative import RelativeEntropy
 
     inputs = Inputs(x, "x")
-    array = inputs.weights(targets, "targets")
-    inputs.fit(array, inputs.shape, "targets", "both must have the same shape")
-    if targets_are != "probabilities" and inputs.backend.kind(array) != "real floating":
-        raise _errors.dtype("targets", f"floating where they are {targets_are}", array.dtype)
+    array = inputs.distribution(targets, targets_are)
     rule = RelativeEntropy(inputs.dtype, source, targets_are, generalized)
     return Call(inputs.backend, rule, (inputs.x, array))
 

@@ -9,6 +9,8 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import jax
 
+from xentropy import _errors
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -48,8 +50,5 @@ def _raise(
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs)))
     if twin is None or traced:
         raise error
-    try:
-        twin(*args, **kwargs)
-    except Exception as theirs:
-        raise theirs from error
+    _errors.raise_as(twin, args, kwargs, error)
     raise error

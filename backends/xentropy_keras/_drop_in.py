@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from xentropy import _errors
 from xentropy._typing import Array
 
 Function = Callable[..., Array]
@@ -28,20 +29,12 @@ def drop_in(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except (TypeError, ValueError) as ours:
-            _raise_as(twin, args, kwargs, ours)
+            _errors.raise_as(twin, args, kwargs, ours)
             raise
 
     registered: Function = keras.saving.register_keras_serializable(package="xentropy")(checked)
     _functions[function.__name__] = registered
     return registered
-
-
-def _raise_as(twin: Function, args: Any, kwargs: Mapping[str, Any], ours: Exception) -> None:
-    """Raise what Keras raises for the same arguments, if it does, from our own error."""
-    try:
-        twin(*args, **kwargs)
-    except Exception as theirs:
-        raise theirs from ours
 
 
 def _record(function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Array:

@@ -10,8 +10,10 @@ from typing import Any, TypeVar, cast
 import tensorflow as tf
 
 import xentropy as xe
+from xentropy import _errors
 from xentropy._inputs import Inputs
 from xentropy._typing import Array, DType
+from xentropy_tensorflow._backend import backend
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,10 +33,7 @@ def _like(native: Callable[..., Any]) -> Callable[[F], F]:
             except (TypeError, ValueError, IndexError, tf.errors.OpError) as ours:
                 if not tf.executing_eagerly():
                     raise
-                try:
-                    native(*args, **kwargs)
-                except Exception as theirs:
-                    raise theirs from ours
+                _errors.raise_as(native, args, kwargs, ours)
                 raise
 
         return cast("F", tf.autograph.experimental.do_not_convert(outer))
@@ -165,7 +164,7 @@ def softmax_cross_entropy_with_logits(
     """
     with tf.name_scope(name or "softmax_cross_entropy_with_logits") as scope:
         x, place = _tensor(logits), _axis(axis)
-        t = tf.cast(_tensor(labels), tf.float64 if x.dtype == tf.float64 else tf.float32)
+        t = tf.cast(_tensor(labels), backend.compute_dtype(x))
         if t.shape == x.shape and x.shape.is_fully_defined():
             value = xe.cross_entropy(x, t, axis=place, reduction="none")
         else:

@@ -9,6 +9,8 @@ from typing import Any, ParamSpec, cast
 
 import torch
 
+from xentropy import _errors
+
 P = ParamSpec("P")
 Function = Callable[P, torch.Tensor]
 
@@ -46,7 +48,4 @@ def _refuse(
     """Raise the error of the twin, if it has one; what it warns of has been said already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            twin(*args, **kwargs)
-        except Exception as theirs:
-            raise theirs from ours
+        _errors.raise_as(twin, args, kwargs, ours)
