@@ -16,12 +16,16 @@ log1p = np.log1p
 where = np.where
 moveaxis = np.moveaxis
 squeeze = np.squeeze
+zeros = np.zeros_like
+round = np.rint  # noqa: A001
+# NumPy adds up slowly: a quarter of the rows of a block are taken out of it in less time.
+FEW = 0.25
 
 
-def fraction(x: Array) -> Array:
+def fraction(x: Array, *, out: Array) -> Array:
     """What is left of the numbers when their whole parts are taken off."""
-    whole = np.floor(x)
-    return np.subtract(x, whole, out=whole)
+    whole = np.floor(x, out=None if out is x else out)
+    return np.subtract(x, whole, out=out)
 
 
 def max(x: Array, axis: int) -> Array:  # noqa: A001
@@ -32,6 +36,11 @@ def max(x: Array, axis: int) -> Array:  # noqa: A001
 def sum(x: Array, axis: int) -> Array:  # noqa: A001
     """The sums along an axis."""
     return np.add.reduce(x, axis=axis, keepdims=True)
+
+
+def smallest(x: Array) -> float:
+    """The smallest entry."""
+    return float(np.minimum.reduce(x, axis=None))
 
 
 def count(flags: Array) -> int:

@@ -236,7 +236,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
     # The gradient of anything but the logits is no part of the visit.
     if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves[1:]):
         return None
-    return _plans.plan(xp, _mutable, threads=1)
+    return _plans.plan(xp, _mutable, threads=torch.get_num_threads())
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
