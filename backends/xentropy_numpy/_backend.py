@@ -48,7 +48,7 @@ class NumPyBackend(Backend):
 
     def kind(self, x: Array) -> Kind:
         """Which kind of numbers an array holds."""
-        return _EXTENSIONS.get(x.dtype.name) or _KINDS.get(x.dtype.kind, "other")
+        return _KINDS.get(x.dtype.kind) or _EXTENSIONS.get(x.dtype.name, "other")
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""
