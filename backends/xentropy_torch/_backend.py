@@ -73,26 +73,25 @@ class _InBlocks(torch.autograd.Function):
     """A loss visited in blocks of rows: its gradient by the logits is made in the same visit."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, chosen: Plan, reduced: bool, *leaves: Array | None) -> Array:
-        ctx.rule, ctx.plan, ctx.gradient = rule, chosen, None
+    def forward(ctx: Any, call: tuple[Any, Plan, tuple[Array | None, ...]], _: Array) -> Array:
+        ctx.rule, ctx.plan, leaves = call
+        ctx.gradient = None
         ctx.save_for_backward(*leaves)
-        if not reduced:  # the gradient waits for what each row is worth
-            return _plans.loss(chosen, rule, leaves)
-        loss, ctx.gradient = _plans.loss_and_gradient(chosen, rule, leaves)
+        if ctx.rule.reduction == "none":  # the gradient waits for what each row is worth
+            return _plans.loss(ctx.plan, ctx.rule, leaves)
+        loss, ctx.gradient = _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, bar: Array) -> tuple[Array | None, ...]:
+    def backward(ctx: Any, bar: Array) -> tuple[None, Array | None]:
         leaves = ctx.saved_tensors
         # It is given away, so that no copy is made of it; who comes again has it made again.
         made, ctx.gradient = ctx.gradient, None
         if torch.is_grad_enabled():
-            gradient = _again(ctx.rule, leaves, bar)
-        elif made is None:
-            gradient = _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
-        else:
-            gradient = _scaled(ctx, leaves, made, float(bar))
-        return None, None, None, gradient, *(None,) * (len(leaves) - 1)
+            return None, _again(ctx.rule, leaves, bar)
+        if made is not None:
+            return None, _scaled(ctx, leaves, made, float(bar))
+        return None, _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
 
 
 def _scaled(ctx: Any, leaves: tuple[Array | None, ...], made: Array, bar: float) -> Array:
@@ -246,7 +245,7 @@ def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Arr
     first = leaves[0]
     if not (torch.is_grad_enabled() and first is not None and first.requires_grad):
         return _plans.loss(chosen, rule, leaves)
-    return _InBlocks.apply(rule, chosen, rule.reduction != "none", *leaves)
+    return _InBlocks.apply((rule, chosen, leaves), first)
 
 
 backend = TorchBackend("torch", xp, torch.int64)
