@@ -51,15 +51,19 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether a loss can be visited in place: one of logits that no link bends.
+    """Whether a rule can be evaluated in blocks of rows: a loss over classes of any row at all."""
+    return isinstance(rule, RowLoss) and 0 not in Leaves(*leaves).logits.shape
+
+
+def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether blocks can be visited in place: of a loss of logits that no link bends.
 
     With a mask only labels: in place, 0 times the infinity of a class that takes no part is NaN.
+    Any other loss is visited in the general form, block by block.
     """
-    if not isinstance(rule, RowLoss) or rule.source != "logits" or rule.link is not None:
+    if rule.source != "logits" or rule.link is not None or leaves.alpha is not None:
         return False
-    given = Leaves(*leaves)
-    uneven = given.where is not None and (rule.label_smoothing != 0 or not rule.hard)
-    return given.alpha is None and not uneven and 0 not in given.logits.shape
+    return leaves.where is None or (rule.hard and rule.label_smoothing == 0)
 
 
 class Task(NamedTuple):
@@ -100,17 +104,28 @@ def loss_and_gradient(
     return _run(chosen, rule, given, bar, gradient), gradient
 
 
+def written(ops: Ops, gradient: Array, out: Array | None) -> Array:
+    """A gradient that was not written to its place, there."""
+    return gradient if out is None or gradient is out else ops.copy(gradient, out=out)
+
+
 def _run(
     chosen: Plan, rule: RowLoss, leaves: Leaves, bar: Array | float | None, gradient: Array | None
 ) -> Array:
     """Visit all rows. The loss is reduced at the end, the same however the rows were cut."""
     with chosen.ops.quiet():
         cuts = blocks(leaves.logits.shape, rule.axis, chosen.block_size, chosen.threads)
-        rows, weighed, divisor = _known(chosen, rule, leaves, cuts)
+        in_place = _in_place(rule, leaves)
+        rows, weighed, divisor = _known(chosen, rule, leaves, cuts, in_place=in_place)
         factor = None if bar is None else _spread(chosen.xp, rule, divisor, bar)
-        picked = None if rule.softcap is None else _at_label(chosen, rule, leaves, rows)
+        picked = None
+        if in_place and rule.softcap is not None:
+            picked = _at_label(chosen, rule, leaves, rows)
         task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked)
-        losses = _alone(task) if len(cuts) == 1 else _shared(task, cuts)
+        if not in_place:
+            losses = _in_general(task, cuts)
+        else:
+            losses = _alone(task) if len(cuts) == 1 else _shared(task, cuts)
         return _reduced(chosen.xp, rule, divisor, losses)
 
 
@@ -123,6 +138,20 @@ def _alone(task: Task) -> Array:
     if found is None:
         return _visit_any(task, leaves, None)
     return _finish(task, None, found)
+
+
+def _in_general(task: Task, cuts: list[Block]) -> Array:
+    """The losses, where blocks are visited in the general form."""
+    if len(cuts) == 1:
+        return _visit_any(task, task.leaves, None)
+    losses = _per_row(task.plan, task.rule, task.leaves)
+
+    def work(left: deque[Block]) -> None:
+        for block in taken(left):
+            losses[block] = _visit_any(task, _cut(task.leaves, block, task.rule), block)
+
+    share(work, cuts, task.plan.threads, task.plan.ops.quiet)
+    return losses
 
 
 def _shared(task: Task, cuts: list[Block]) -> Array:
@@ -142,11 +171,11 @@ def _shared(task: Task, cuts: list[Block]) -> Array:
 
 
 def _known(
-    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block]
+    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block], *, in_place: bool
 ) -> tuple[Rows, bool, float | None]:
     """What labels and weights tell of the rows, and what a mean divides by."""
-    if not rule.hard:
-        return _soft(chosen, rule, leaves, cuts)
+    if not (rule.hard and in_place):
+        return _weighed(chosen, rule, leaves, cuts)
     bare = leaves.class_weights is None and leaves.sample_weights is None
     if bare and rule.label_smoothing == 0 and _none_ignored(chosen.xp, rule, leaves):
         return _plain(chosen, rule, leaves)
@@ -190,23 +219,34 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
     return Rows(t, mass, own, z), True, None if how.divisor is None else float(how.divisor)
 
 
-def _soft(
+def _weighed(
     chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block]
 ) -> tuple[Rows, bool, float | None]:
     """Probabilities: they are weighed before the visit where a mean divides by what they sum to."""
-    xp, kept, z = chosen.xp, None, rule.z_loss or None
-    masses = _per_row(chosen, rule, leaves)
+    masses, z = _per_row(chosen, rule, leaves), rule.z_loss or None
     by_mass = rule.reduction == "mean" and rule.normalizer == "weights"
     weighed = by_mass and leaves.normalizer is None
     if weighed:
         weigh = partial(_weigh, chosen, rule, leaves, masses)
         share(weigh, cuts, chosen.threads, chosen.ops.quiet)
-    if leaves.sample_weights is not None:
-        scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
-        kept, z = _stats.counted(xp, scale, scale), None if z is None else z * scale
-    how = rule.reducer(xp, leaves, masses, kept)
+    scale = _scale(chosen, rule, leaves)
+    kept = None if scale is None else _stats.counted(chosen.xp, scale, scale)
+    if z is not None and scale is not None:
+        z = z * scale
+    how = rule.reducer(chosen.xp, leaves, masses, kept)
     divisor = None if how.divisor is None else float(how.divisor)
     return Rows(Coefficients(), masses, None, z), weighed, divisor
+
+
+def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
+    """The sample weight of every row, 0 where it is ignored; None where all are 1."""
+    xp, scale = chosen.xp, None
+    if leaves.sample_weights is not None:
+        scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
+    if not rule.hard or _none_ignored(xp, rule, leaves):
+        return scale
+    kept = xp.expand_dims(leaves.targets != rule.ignore_index, axis=rule.axis)
+    return xp.astype(kept, rule.dtype) if scale is None else xp.where(kept, scale, 0 * scale)
 
 
 def _weigh(chosen: Plan, rule: RowLoss, leaves: Leaves, masses: Array, left: deque[Block]) -> None:

@@ -85,10 +85,10 @@ class _InBlocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, bar: Array) -> tuple[None, Array | None]:
         leaves = ctx.saved_tensors
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            return None, _again(ctx.rule, leaves, bar)
         # It is given away, so that no copy is made of it; who comes again has it made again.
         made, ctx.gradient = ctx.gradient, None
-        if torch.is_grad_enabled():
-            return None, _again(ctx.rule, leaves, bar)
         if made is not None:
             return None, _scaled(ctx, leaves, made, float(bar))
         return None, _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
@@ -154,6 +154,8 @@ def _signed(x: Array) -> Array:
 class TorchBackend(Backend):
     """PyTorch tensors on any device."""
 
+    writes = True
+
     def adopt(self, x: Array) -> Array:
         """Dense layouts only; unsigned integers that PyTorch cannot compare become signed."""
         if x.layout is not torch.strided:
@@ -214,9 +216,27 @@ class TorchBackend(Backend):
         with torch.no_grad():
             chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
             if chosen is not None and not any(wanted[1:]):
-                value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
-                return (value,), (gradient, *(None for _ in wanted[1:]))
-            return super().value_and_grad(rule, leaves, wanted, of)
+                into = out if out is None or _apart(out, leaves) else None
+                value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
+                return (value,), (
+                    _plans.written(_mutable, gradient, out),
+                    *(None for _ in wanted[1:]),
+                )
+            values, gradients = super().value_and_grad(rule, leaves, wanted, of)
+            return values, tuple(
+                None if g is None else _plans.written(_mutable, g, out) for g in gradients
+            )
+
+
+def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether what is written block by block touches no entry that is still to be read."""
+    own = out.untyped_storage().data_ptr()
+    return all(x is None or _same(x, out) or x.untyped_storage().data_ptr() != own for x in leaves)
+
+
+def _same(x: Array, out: Array) -> bool:
+    here = (x.data_ptr(), x.shape, x.stride(), x.dtype)
+    return bool(here == (out.data_ptr(), out.shape, out.stride(), out.dtype))
 
 
 def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
