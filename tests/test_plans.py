@@ -506,3 +506,18 @@ def test_blocks_cover_an_array_once(
         assert seen[block].size <= max(2 * size, shape[axis])
         seen[block] += 1
     assert (seen == 1).all()
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("shape", [(3, 20_011), (700, 7), (60, 300)])
+def test_long_and_short_rows(framework: Framework, shape: tuple[int, int]) -> None:
+    """Sums are taken in other ways where rows are long, or short and many."""
+    x = (RNG.normal(size=shape) * 2).astype(np.float32)
+    labels = RNG.integers(0, shape[1], shape[0])
+    value, grad = framework.value_and_grad(
+        xe.cross_entropy, framework.array(x), framework.array(labels, "int64"), reduction="sum"
+    )
+    z = x.astype(np.float64)
+    lse = np.log(np.exp(z).sum(1, keepdims=True))
+    np.testing.assert_allclose(value, (lse[:, 0] - z[np.arange(len(z)), labels]).sum(), rtol=1e-6)
+    np.testing.assert_allclose(grad, np.exp(z - lse) - np.eye(shape[1])[labels], rtol=3e-6)
