@@ -98,6 +98,7 @@ def unlike(found: Iterable[Comparison]) -> Iterator[str]:
     """Cells whose two sides returned different losses."""
     for one in found:
         ours, theirs = one.ours.loss, one.theirs.loss
-        if ours is not None and theirs is not None:
-            if not math.isclose(ours, theirs, rel_tol=SAME, abs_tol=1e-4):
-                yield f"{one.name}: the loss is {ours:.6g}, {one.theirs.name} says {theirs:.6g}"
+        if ours is None or theirs is None:
+            continue
+        if not math.isclose(ours, theirs, rel_tol=SAME, abs_tol=1e-4):
+            yield f"{one.name}: the loss is {ours:.6g}, {one.theirs.name} says {theirs:.6g}"

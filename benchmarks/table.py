@@ -121,7 +121,7 @@ def number(value: float) -> str:
 def multiples(one: Taken) -> str:
     """Ours and theirs in multiples of the logits."""
     ours, theirs = one.ours / one.cell.nbytes, one.theirs / one.cell.nbytes
-    return f"{ours:.1f} / {theirs:.1f}"
+    return f"{ours:.1f}/{theirs:.1f}"
 
 
 def floors_line(report: Report) -> str:
@@ -159,8 +159,8 @@ def _table(entries: Iterable[Entry]) -> tuple[list[Key], list[Section]]:
 
 def kind(cell: Cell) -> str:
     """The kind of a cell in words."""
-    rows = "" if cell.rows == "normal" else f", {cell.rows}"
-    return f"{cell.dtype}, {cell.targets} targets{rows}"
+    rows = "" if cell.rows == "normal" else f" {cell.rows}"
+    return f"{cell.dtype} {cell.targets}{rows}"
 
 
 def _ordered(keys: set[Key]) -> list[Key]:

@@ -1,4 +1,4 @@
-"""Who is timed on each backend: one module a framework, imported in that backend's processes alone."""
+"""Who is timed on each backend: one module a framework, imported in its processes alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Backend:
         return all(find_spec(package) is not None for package in self.packages)
 
 
-#: By name, in the order of the columns. NumPy is measured by PyTorch's gradients and SciPy's values.
+#: By name, in the order of the columns. NumPy's peers are PyTorch, for gradients, and SciPy.
 BACKENDS = {
     "numpy": Backend(("numpy", "scipy", "torch"), ("eager",)),
     "torch": Backend(("torch",), ("eager", "compiled"), ("compiled",)),

@@ -108,7 +108,7 @@ WAYS: dict[str, Callable[..., Any]] = {
 def _contender(cell: Cell, mode: str, name: str, loss: Loss) -> Contender:
     """A step of training or evaluation, run in a mode. Our eager calls may compile as well."""
     step = partial(_forward if cell.direction == "forward" else _taped, loss)
-    run = WAYS[mode](lambda logits, targets: step(logits, targets))
+    run = WAYS[mode](step)
     title = name if mode == "eager" else f"{name}, {mode}"
     return Contender(title, lambda given: run(*given), compiled=True)
 
@@ -127,6 +127,5 @@ def _taped(loss: Loss, logits: Any, targets: Any) -> tuple[Any, Any]:
 def frameworks() -> list[Tensorflow]:
     """The host, and a GPU where there is one."""
     tf.get_logger().setLevel("ERROR")  # it advises against a new function for every cell
-    return [Tensorflow("CPU")] + [Tensorflow("GPU:0")] * bool(
-        tf.config.list_physical_devices("GPU")
-    )
+    found = tf.config.list_physical_devices("GPU")
+    return [Tensorflow("CPU")] + ([Tensorflow("GPU:0")] if found else [])
