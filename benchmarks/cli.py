@@ -147,7 +147,7 @@ def _report(jobs: Sequence[Job], asked: Request, given: argparse.Namespace) -> i
     plots.draw(report, given.out)
     console.print(f"The report is in {given.out}.", highlight=False)
     died = not report.comparisons and not report.memory
-    return 2 if died else int(given.check and any(floors.missed(report)))
+    return 2 if died else int(given.check and bool(floors.missed(report)))
 
 
 def _joined(left: Mapping[Job, Mapping[str, Any]], asked: Request) -> Report:

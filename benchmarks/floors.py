@@ -98,14 +98,20 @@ def spared(found: Taken) -> bool:
     return found.ours <= found.theirs * MEMORY + RESOLUTION
 
 
-def missed(report: Report) -> Iterator[str]:
-    """Every floor that is not met, in words."""
+def verdicts(report: Report) -> Iterator[tuple[bool, str]]:
+    """Every floor that a report says something about: whether it is met, and what was found."""
     for one in report.comparisons:
-        if met(one) is False:
-            yield f"{one.name}: {one.ratio.median} of {one.theirs.name}, over {floor_of(one)}"
+        good = met(one)
+        if good is not None:
+            most = floor_of(one)
+            yield good, f"{one.name}: {one.ratio.median} of {one.theirs.name}; {most} is the floor"
     for taken in report.memory:
-        if not spared(taken):
-            yield f"{taken.name}: {taken.ours} bytes at the peak, over {taken.theirs}"
-    for backend, nanoseconds in report.dispatch.items():
-        if nanoseconds > DISPATCH:
-            yield f"{backend}: {nanoseconds} ns to dispatch, over {DISPATCH:.0f}"
+        ours, theirs = (f"{each / 1e6:.1f} MB" for each in (taken.ours, taken.theirs))
+        yield spared(taken), f"{taken.name}: {ours} at the peak; {theirs} is the framework's own"
+    for backend, found in report.dispatch.items():
+        yield found <= DISPATCH, f"{backend}: {found} ns to dispatch; {DISPATCH:.0f} is the floor"
+
+
+def missed(report: Report) -> list[str]:
+    """Every floor that is not met, in words."""
+    return [found for good, found in verdicts(report) if not good]

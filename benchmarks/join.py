@@ -37,12 +37,12 @@ def comparisons(backend: str, left: Left) -> Iterator[Comparison]:
     """The comparisons of a backend."""
     for record in left.get("cells", ()):
         samples, cell = record["samples"], cell_of(record["cell"])
-        for mode, kind, ours, theirs in record["pairs"]:
-            if ours in samples and theirs in samples:
-                both = [_timing(record, name) for name in (ours, theirs)]
-                ratios = ratio(samples[ours], samples[theirs])
-                count = len(samples[ours])
-                yield Comparison(backend, record["device"], mode, kind, cell, *both, ratios, count)
+        for mode, kind, *names in record["pairs"]:
+            if all(name in samples for name in names):
+                ours, theirs = (_timing(record, name) for name in names)
+                ratios = ratio(*(samples[name] for name in names))
+                where = (backend, record["device"], mode, kind, cell)
+                yield Comparison(*where, ours, theirs, ratios, len(samples[names[0]]))
 
 
 def _timing(record: Mapping[str, Any], name: str) -> Timing:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
 
 from benchmarks import table
 from benchmarks.cases import DIRECTIONS, DTYPES, Dims, size
@@ -20,6 +21,7 @@ from benchmarks.report import Comparison, Report
 COLOURS = {"float32": "#1f6f8b", "bfloat16": "#e0a526", "float16": "#b5495b"}
 OURS, THEIRS = "#1f6f8b", "#a9a9a9"
 PANELS = 4
+FLOOR = "floor"
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
@@ -69,6 +71,8 @@ def _figure(keys: dict[table.Key, list[Any]], paint: Painter, title: str) -> Any
     for place in list(axes.flat)[len(keys) :]:
         place.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
+    labels += [FLOOR] * (paint is _paint_ratios)
+    handles += [Line2D([], [], color="black", lw=2.5)] * (paint is _paint_ratios)
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
     figure.suptitle(title, fontsize=12)
     return figure
@@ -102,12 +106,16 @@ def _ratios(report: Report, direction: str) -> tuple[str, Painter, list[Comparis
 
 
 def _paint_ratios(place: Any, found: Sequence[Comparison], shapes: Sequence[Dims]) -> None:
-    width = 0.8 / len(DTYPES)
-    for step, dtype in enumerate(DTYPES):
+    """Bars that begin at 1: down is faster than the framework's own, up is slower."""
+    dtypes = [dtype for dtype in DTYPES if any(one.cell.dtype == dtype for one in found)]
+    width = 0.8 / len(dtypes)
+    for step, dtype in enumerate(dtypes):
         chosen = [one for one in found if one.cell.dtype == dtype]
-        at = [shapes.index(one.cell.shape) + (step - 1) * width for one in chosen]
+        shift = (step - (len(dtypes) - 1) / 2) * width
+        at = [shapes.index(one.cell.shape) + shift for one in chosen]
         ratios = [one.ratio for one in chosen]
-        place.bar(at, [r.median for r in ratios], width, color=COLOURS[dtype], label=dtype)
+        heights = [ratio.median - 1 for ratio in ratios]
+        place.bar(at, heights, width, bottom=1, color=COLOURS[dtype], label=dtype)
         place.vlines(at, [r.low for r in ratios], [r.high for r in ratios], color="0.25", lw=1)
         floors = [(x, floor_of(one)) for x, one in zip(at, chosen, strict=True)]
         _floors(place, [(x, most) for x, most in floors if most is not None], width)

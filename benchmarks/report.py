@@ -130,9 +130,17 @@ def _taken(one: Taken) -> dict[str, Any]:
 
 
 def _read_comparison(held: dict[str, Any]) -> Comparison:
-    where = [held[name] for name in ("backend", "device", "mode", "kind")]
-    ours, theirs = _read_timing(held["ours"]), _read_timing(held["theirs"])
-    return Comparison(*where, cell_of(held), ours, theirs, Spread(*held["ratio"]), held["rounds"])
+    return Comparison(
+        held["backend"],
+        held["device"],
+        held["mode"],
+        held["kind"],
+        cell_of(held),
+        _read_timing(held["ours"]),
+        _read_timing(held["theirs"]),
+        Spread(*held["ratio"]),
+        held["rounds"],
+    )
 
 
 def _read_timing(held: dict[str, Any]) -> Timing:
@@ -141,5 +149,5 @@ def _read_timing(held: dict[str, Any]) -> Timing:
 
 
 def _read_taken(held: dict[str, Any]) -> Taken:
-    where = [held[name] for name in ("backend", "device", "mode")]
-    return Taken(*where, cell_of(held), held["ours"], held["theirs"])
+    backend, device, mode = held["backend"], held["device"], held["mode"]
+    return Taken(backend, device, mode, cell_of(held), held["ours"], held["theirs"])

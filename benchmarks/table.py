@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.cases import Cell, Dims, size
 from benchmarks.contenders import columns
-from benchmarks.floors import floor_of, met
+from benchmarks.floors import met, verdicts
 from benchmarks.report import Comparison, Report, Taken
 
 #: How a column is headed, on two lines.
@@ -126,9 +126,8 @@ def multiples(one: Taken) -> str:
 
 def floors_line(report: Report) -> str:
     """How many floors were met."""
-    marks = [met(one) for one in report.comparisons if floor_of(one) is not None]
-    decided = [each for each in marks if each is not None]
-    return f"{sum(decided)} of {len(decided)} floors are met"
+    found = [good for good, _ in verdicts(report)]
+    return f"{sum(found)} of {len(found)} floors are met"
 
 
 def _shown(one: Comparison) -> bool:

@@ -69,7 +69,7 @@ def _print_lines(
 
 
 def _print_rest(console: Console, report: Report) -> None:
-    found = list(missed(report))
+    found = missed(report)
     for line in found[:LISTED]:
         console.print(f"[red]✗[/red] {escape(line)}", highlight=False)
     if len(found) > LISTED:

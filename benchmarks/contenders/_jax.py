@@ -54,7 +54,7 @@ class Jax:
 
     def wait(self, result: Any) -> None:
         """JAX computes while Python goes on."""
-        jax.block_until_ready(result)
+        jax.block_until_ready(result)  # type: ignore[no-untyped-call]
 
     def read(self, result: Any) -> Answer:
         """The loss, and the gradient where there is one."""

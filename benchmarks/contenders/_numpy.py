@@ -96,7 +96,7 @@ def _gradients(cell: Cell) -> tuple[Contender, Contender]:
 def _backward(given: Operands) -> tuple[torch.Tensor, torch.Tensor | None]:
     leaf = given.tensor.detach().requires_grad_()
     loss = functional.cross_entropy(leaf, given.wanted)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach(), leaf.grad
 
 

@@ -45,9 +45,9 @@ class Torch:
         ]
         copy = Contender("copy", lambda given: (given[0].clone(),))
         return (
-            Pair("eager", *eager),
+            Pair("eager", eager[0], eager[1]),
             Pair("eager", eager[0], copy, "copy"),
-            Pair("compiled", *compiled),
+            Pair("compiled", compiled[0], compiled[1]),
         )
 
     def wait(self, result: Any) -> None:
@@ -87,7 +87,7 @@ def _backward(loss: Loss, given: Operands) -> tuple[torch.Tensor, torch.Tensor |
     logits, targets = given
     leaf = logits.detach().requires_grad_()
     value = loss(leaf, targets)
-    value.backward()
+    value.backward()  # type: ignore[no-untyped-call]
     return value.detach(), leaf.grad
 
 
