@@ -113,13 +113,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     absent = [name for name in NEEDED if find_spec(name) is None]
     if absent:
         made.error(f"the report needs {', '.join(absent)}: install the dependency group `bench`")
+    return _report(_jobs(_names(made, given), given), request(given), given)
+
+
+def _names(made: argparse.ArgumentParser, given: argparse.Namespace) -> list[str]:
+    """The backends to run; one that was asked for must be there."""
     missing = [name for name in given.backends or () if not BACKENDS[name].installed]
     if missing:
         made.error(f"the packages of {', '.join(missing)} cannot be imported here")
     names = given.backends or [n for n, backend in BACKENDS.items() if backend.installed]
     if not names:
         made.error("no backend is installed")
-    return _report(_jobs(names, given), request(given), given)
+    return list(dict.fromkeys(names))
 
 
 def _jobs(names: Sequence[str], given: argparse.Namespace) -> list[Job]:

@@ -8,7 +8,6 @@ from benchmarks import table
 from benchmarks.cases import DIRECTIONS
 from benchmarks.floors import missed
 from benchmarks.report import Report
-from benchmarks.terminal import LEGEND, MEMORY_LEGEND, RATES, SMALL
 
 
 def page(report: Report) -> str:
@@ -27,14 +26,14 @@ def machine(report: Report) -> str:
 def _body(report: Report) -> Iterator[str]:
     for direction in DIRECTIONS:
         yield from _titled(f"Time, {direction}", ratio_tables(report, direction, wordy=True))
-    yield from (f"{LEGEND.capitalize()}; quartiles of the rounds in parentheses.", "")
+    yield from (f"{table.LEGEND.capitalize()}; quartiles of the rounds in parentheses.", "")
     for direction in DIRECTIONS:
         yield from _titled(f"Microseconds, {direction}", _tables(*table.times(report, direction)))
     for direction in DIRECTIONS:
         yield from _titled(f"Peak memory, {direction}", memory_tables(report, direction))
-    yield from (f"{MEMORY_LEGEND.capitalize()}.", "")
+    yield from (f"{table.MEMORY_LEGEND.capitalize()}.", "")
     yield from _titled("Small inputs and dispatch", small_table(report))
-    yield from _titled("GB/s on an accelerator", lines_table(RATES, table.rates(report)))
+    yield from _titled("GB/s on an accelerator", lines_table(table.RATES, table.rates(report)))
     yield from _titled("Floors that are not met", (f"- {_plain(each)}" for each in missed(report)))
     yield from _titled("Left out", (f"- {_plain(each)}" for each in report.left_out))
 
@@ -51,7 +50,7 @@ def memory_tables(report: Report, direction: str) -> Iterator[str]:
 
 def small_table(report: Report) -> Iterator[str]:
     """Small inputs, and the dispatch."""
-    return lines_table(SMALL, table.small(report))
+    return lines_table(table.SMALL, table.small(report))
 
 
 def lines_table(heads: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:

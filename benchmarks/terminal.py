@@ -16,25 +16,19 @@ from benchmarks.report import Report
 
 #: What is not met is listed one by one up to here.
 LISTED = 30
-LEGEND = "ours over the framework's own; ✓ ✗: a floor is met or not; ~: the rounds are far apart"
-MEMORY_LEGEND = "ours / the framework's own, in multiples of the logits; a gradient is 1.0"
 
 
 def print_report(console: Console, report: Report) -> None:
     """Ratios, memory, small inputs, and what is not met."""
     for direction in DIRECTIONS:
         _print(console, f"Time, {direction}", table.ratios(report, direction))
-    console.print(f"[dim]{LEGEND}", highlight=False)
+    console.print(f"[dim]{table.LEGEND}", highlight=False)
     for direction in DIRECTIONS:
         _print(console, f"Peak memory, {direction}", table.memory(report, direction))
-    console.print(f"[dim]{MEMORY_LEGEND}", highlight=False)
-    _print_lines(console, "32x10, forward+backward", SMALL, list(table.small(report)))
-    _print_lines(console, "GB/s", RATES, list(table.rates(report)))
+    console.print(f"[dim]{table.MEMORY_LEGEND}", highlight=False)
+    _print_lines(console, "32x10, forward+backward", table.SMALL, list(table.small(report)))
+    _print_lines(console, "GB/s", table.RATES, list(table.rates(report)))
     _print_rest(console, report)
-
-
-SMALL = ("µs", "PyTorch's own", "ratio", "dispatch, ns")
-RATES = ("ours", "theirs", "copy", "of the copy")
 
 
 def _print(

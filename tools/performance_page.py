@@ -15,14 +15,14 @@ from pathlib import Path
 
 from blocks import replace
 
-ROOT = Path(__file__).parents[1]
 # The benchmark is part of the checkout, not of what is installed; what is installed goes first.
-sys.path.append(str(ROOT))
+sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks import markdown, table
 from benchmarks.cases import DIRECTIONS
 from benchmarks.report import Report, read
 
+ROOT = Path(__file__).parents[1]
 PAGE, RUN = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from benchmarks.cases import Cell
-from benchmarks.inputs import Inputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmarks.inputs import Inputs
 
 
 class Answer(NamedTuple):
