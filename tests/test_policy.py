@@ -137,6 +137,39 @@ def test_a_huge_unsigned_label_does_not_wrap(framework: Framework, label: int, d
         xe.cross_entropy(framework.array(X), labels, ignore_index=-100)
 
 
+@pytest.mark.parametrize(
+    ("labels", "ignore_index", "place"),
+    [
+        ([-100, 0, 2, -100], -100, None),
+        ([5, 0, 2, 5], 5, None),
+        ([1, 0, 2, 1], 1, None),
+        ([-100, 0, 3, 1], -100, 2),
+        ([-100, -1, 3, 1], -100, 1),
+        ([0, 5, 4, 3], 5, 2),
+        ([5, -1, 0, 0], 5, 1),
+        ([1, 0, -1, 0], 1, 2),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["int8", "int64"])
+def test_a_label_out_of_range_beside_ignored_ones(
+    framework: Framework, labels: list[int], ignore_index: int, place: int | None, dtype: str
+) -> None:
+    x, given = framework.array(np.stack([X[0]] * 4)), framework.array(labels, dtype)
+    rows = functools.partial(xe.cross_entropy, x, ignore_index=ignore_index, reduction="none")
+    if place is not None and framework.name != "strict":
+        with pytest.raises(IndexError, match=rf"targets\[{place}\] is {labels[place]},"):
+            rows(given)
+        return
+    bad = [label != ignore_index and not 0 <= label < 3 for label in labels]
+    losses = [0.0 if label == ignore_index else LOSSES[label % 3] for label in labels]
+    same(framework.numpy(rows(given)), np.where(bad, NAN, losses))
+
+
+def test_no_labels_at_all(framework: Framework) -> None:
+    x, none = framework.array(np.zeros((0, 3))), framework.array(np.zeros(0), "int64")
+    assert float(framework.numpy(xe.cross_entropy(x, none))) == 0.0
+
+
 # Ignored rows that hold anything.
 
 

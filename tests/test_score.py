@@ -110,12 +110,12 @@ def test_compiled(framework: Framework, mode: str) -> None:
 def test_the_loss_is_cross_entropy(
     framework: Framework, options: dict[str, Any], dtype: str
 ) -> None:
-    """Bit for bit."""
+    """To the last places: the loss alone may be visited by another plan."""
     x, t = framework.array(X, dtype), framework.array(LABELS, "int64")
     others = as_arrays(framework, options, dtype)
     result = framework.numpy(xe.score(x, t, **others).loss)
     exact = framework.numpy(xe.cross_entropy(x, t, reduction="none", **others))
-    np.testing.assert_array_equal(result, exact)
+    np.testing.assert_allclose(result, exact, rtol=4 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("axis", [0, 1, -2])
@@ -327,7 +327,10 @@ def test_value_and_grad_is_of_the_loss(framework: Framework) -> None:
     _, of_loss = xe.value_and_grad(xe.score, of="loss")(x, t)
     _, of_cross_entropy = xe.value_and_grad(xe.cross_entropy)(x, t, reduction="sum")
     np.testing.assert_array_equal(framework.numpy(grad), framework.numpy(of_loss))
-    np.testing.assert_array_equal(framework.numpy(grad), framework.numpy(of_cross_entropy))
+    # The loss alone may be visited by another plan, to the same accuracy.
+    np.testing.assert_allclose(
+        framework.numpy(grad), framework.numpy(of_cross_entropy), rtol=1e-6, atol=1e-7
+    )
 
 
 def test_value_and_grad_by_several(framework: Framework) -> None:

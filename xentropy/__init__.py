@@ -4,6 +4,7 @@ from xentropy._call import value_and_grad
 from xentropy._functions import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
 from xentropy._information import entropy, kl_divergence
 from xentropy._losses import binary_cross_entropy, cross_entropy, nll_loss
+from xentropy._options import options
 from xentropy._scoring import Score, score
 from xentropy._variants import focal_loss, generalized_cross_entropy, poly_loss
 
@@ -19,6 +20,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "nll_loss",
+    "options",
     "poly_loss",
     "score",
     "sigmoid",

@@ -15,6 +15,11 @@ from xentropy._typing import Array, Namespace, Normalizer, Reduction
 
 Shape = tuple[int | None, ...]
 
+# Asked for at every call, so they are looked up once.
+_NORMALIZERS = get_args(Normalizer)
+_REDUCTIONS = get_args(Reduction)
+_PYTHON = (numbers.Number, list, tuple)
+
 
 class Inputs:
     """The arrays of one call: the first decides the backend, the others must fit it."""
@@ -31,7 +36,7 @@ class Inputs:
 
     def array(self, value: Any, name: str, *, floating: bool = True) -> Array:
         """Another array of the same framework and device, or Python numbers made into one."""
-        if isinstance(value, numbers.Number | list | tuple):
+        if isinstance(value, _PYTHON):
             return self.backend.make(value, self.x, floating=floating)
         other = backend_of(value, name)
         if other is not self.backend:
@@ -126,7 +131,7 @@ class Inputs:
     def normalizer(self, value: Any, reduction: str) -> tuple[Normalizer, Array | None]:
         """The name of the normalizer, and its value where it is given as a number."""
         if isinstance(value, str):
-            choice("normalizer", value, get_args(Normalizer))
+            choice("normalizer", value, _NORMALIZERS)
             if reduction != "mean" and value != "weights":
                 raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
             return value, None  # type: ignore[return-value]  # one of the choices
@@ -168,11 +173,12 @@ class Inputs:
         Labels that cannot be looked at pass: their rows become NaN. The error shows what was
         ``given``, before a backend made it its own.
         """
+        seen = self.backend.look(labels)
+        if seen is None or _all_classes(*seen, count, ignore_index):
+            return
+        # Imported by the first call that needs it: `import xentropy` stays light.
         from xentropy._targets import read_labels
 
-        seen = self.backend.look(labels)
-        if seen is None:
-            return
         xp, values = seen
         read = read_labels(xp, values, count, ignore_index, xp.int64)
         place = _first(xp, read.kept & ~read.valid)
@@ -194,6 +200,30 @@ class Inputs:
             raise _errors.entry(name, place, float(values[place]), "at least 0")
 
 
+def _all_classes(xp: Namespace, labels: Array, count: int, ignore_index: int | None) -> bool:
+    """Whether the smallest and the largest label are classes, ignored ones left aside.
+
+    Almost always they are, and two visits to the labels tell it: where they do not, it takes many
+    more to find the first label that is none.
+    """
+    if 0 in labels.shape:
+        return True
+    outside = {n for n in _extremes(xp, labels) if not 0 <= n < count}
+    if outside != {ignore_index}:
+        return not outside
+    # An ignored row may as well have a label of 0.
+    rest = xp.where(labels == ignore_index, xp.zeros_like(labels), labels)
+    return all(0 <= n < count for n in _extremes(xp, rest))
+
+
+def _extremes(xp: Namespace, x: Array) -> tuple[int, int]:
+    """The smallest and the largest entry; an array's own methods are quickest where it has them."""
+    low, high = getattr(x, "min", None), getattr(x, "max", None)
+    if low is None or high is None:
+        return int(xp.min(x)), int(xp.max(x))
+    return int(low()), int(high())
+
+
 def _first(xp: Namespace, flags: Array) -> tuple[int, ...] | None:
     """The place of the first True, or None."""
     shape = tuple(flags.shape)
@@ -206,6 +236,9 @@ def _first(xp: Namespace, flags: Array) -> tuple[int, ...] | None:
 
 def same_shape(found: Shape, wanted: Shape) -> bool:
     """Whether two shapes agree wherever both are known."""
+    # Nearly all agree throughout, and tuples tell that by themselves.
+    if found == wanted:
+        return True
     return len(found) == len(wanted) and all(
         n is None or m is None or n == m for n, m in zip(found, wanted, strict=True)
     )
@@ -235,13 +268,16 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> None:
 
 def reduction(value: Any) -> Reduction:
     """A reduction."""
-    choice("reduction", value, get_args(Reduction))
+    choice("reduction", value, _REDUCTIONS)
     return value  # type: ignore[no-any-return]  # one of the choices
 
 
 def number(name: str, value: Any, rule: str, low: float, high: float, *, open_: bool) -> float:
     """A real option between two bounds, the lower one excluded where it is open."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    # Any real number will do; floats, which most are, tell themselves quickest.
+    if type(value) is not float and (
+        isinstance(value, bool) or not isinstance(value, numbers.Real)
+    ):
         raise _errors.option(name, rule, value)
     plain = float(value)
     if not (low < plain <= high if open_ else low <= plain <= high):

@@ -122,7 +122,7 @@ class RowLoss:
         rows = reduction_.spread(xp, visit.how, bar)
         by_first = None
         if want.logits:
-            by_first = rows * self.chain(xp, leaves, self._by_scores(xp, visit))
+            by_first = rows * self.by_first(xp, leaves, visit)
         if not any(want[1:]):
             return by_first, Leaves(None, None)
         return by_first, self._by_others(xp, leaves, want, visit, rows, bar)
@@ -136,8 +136,8 @@ class RowLoss:
 
         ``again`` visits in operations that can be differentiated to any order.
         """
-        scores = self._scores(xp, leaves)
-        targets = self._targets(xp, leaves, scores)
+        scores = self.scores(xp, leaves)
+        targets = self.targets(xp, leaves, scores)
         t = _targets.coefficients(xp, targets)
         balanced = t
         if leaves.alpha is not None:
@@ -146,17 +146,18 @@ class RowLoss:
         peak, seen = self._shares(xp, scores, left, again=again)
         if left is None or again:
             left = self._leave(xp, scores, targets, t, balanced, peak, seen)
-        how = self._reducer(xp, leaves, targets, left)
+        kept = _targets.kept_rows(xp, targets) if self.normalizer == "valid" else None
+        how = self.reducer(xp, leaves, left.mass, kept)
         return Visit(scores, targets, balanced, seen, left, how)
 
-    def _reducer(self, xp: Namespace, leaves: Leaves, targets: Targets, left: Left) -> Reducer:
-        kept = _targets.kept_rows(xp, targets) if self.normalizer == "valid" else None
+    def reducer(self, xp: Namespace, leaves: Leaves, mass: Array, kept: Array | None) -> Reducer:
+        """How losses of rows with these masses are reduced; ``kept`` counts those that count."""
         number = leaves.normalizer
         return reduction_.reducer(
-            xp, self.reduction, self.normalizer, left.mass, kept, number, self.empty
+            xp, self.reduction, self.normalizer, mass, kept, number, self.empty
         )
 
-    def _scores(self, xp: Namespace, leaves: Leaves) -> Array:
+    def scores(self, xp: Namespace, leaves: Leaves) -> Array:
         """What is observed: logits capped, or log-probabilities; -inf at a masked class."""
         x = xp.astype(leaves.logits, self.dtype)
         if self.source == "probabilities":
@@ -168,7 +169,8 @@ class RowLoss:
     def _mask(self, xp: Namespace, leaves: Leaves) -> Array | None:
         return _stats.along(xp, leaves.where, leaves.logits.ndim, self.axis)
 
-    def _targets(self, xp: Namespace, leaves: Leaves, scores: Array) -> Targets:
+    def targets(self, xp: Namespace, leaves: Leaves, scores: Array) -> Targets:
+        """What makes the coefficients of rows of scores."""
         labels = given = None
         if self.hard:
             count = _stats.shape_of(xp, scores)[self.axis]
@@ -245,6 +247,10 @@ class RowLoss:
         return losses + times(xp, self.z_loss * _targets.row_scale(xp, targets), lse * lse)
 
     # The gradients.
+
+    def by_first(self, xp: Namespace, leaves: Leaves, visit: Visit) -> Array:
+        """The gradient of every row's loss by the first leaf, not in its dtype yet."""
+        return self.chain(xp, leaves, self._by_scores(xp, visit))
 
     def _by_scores(self, xp: Namespace, visit: Visit) -> Array:
         """The gradient of every row's loss by its scores."""

@@ -118,7 +118,7 @@ def coefficients(xp: Namespace, targets: Targets) -> Coefficients:
         return _soft(xp, targets, scale)
     on = scale * (1 - targets.smoothing)
     if targets.weights is not None:
-        on = on * _lookup(xp, targets.weights, targets.labels.index)
+        on = on * lookup(xp, targets.weights, targets.labels.index)
     missing = targets.labels.kept & ~targets.labels.valid
     on = xp.where(missing, xp.zeros_like(on) + float("nan"), on)
     if targets.smoothing == 0:
@@ -147,7 +147,7 @@ def balanced(xp: Namespace, t: Coefficients, alpha: Array, ndim: int, axis: int)
         wide = own = alpha
     else:
         wide = along(xp, alpha, ndim, axis)
-        own = None if t.on is None else _lookup(xp, alpha, t.label)
+        own = None if t.on is None else lookup(xp, alpha, t.label)
     return t._replace(
         on=None if t.on is None else t.on * own,
         weights=None if t.weights is None else t.weights * wide,
@@ -160,7 +160,7 @@ def belief(xp: Namespace, targets: Targets) -> Coefficients:
     return coefficients(xp, targets._replace(scale=None, weights=None, smoothing=0.0))
 
 
-def _lookup(xp: Namespace, weights: Array, index: Array) -> Array:
+def lookup(xp: Namespace, weights: Array, index: Array) -> Array:
     """The class weight of every label."""
     flat = xp.take(xp.reshape(weights, (-1,)), xp.reshape(index, (-1,)), axis=0)
     return xp.reshape(flat, shape_of(xp, index))

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from xentropy import _plans
 from xentropy._backend import Backend, Rule
+from xentropy._plans import Plan
 from xentropy._typing import Array, Kind, Namespace
+from xentropy_numpy import _mutable
 
 # The kinds of NumPy's own dtypes; ml_dtypes' types, which isdtype rejects, are known by name.
 _KINDS: dict[str, Kind] = {
@@ -45,7 +48,7 @@ class NumPyBackend(Backend):
 
     def kind(self, x: Array) -> Kind:
         """Which kind of numbers an array holds."""
-        return _EXTENSIONS.get(x.dtype.name) or _KINDS.get(x.dtype.kind, "other")
+        return _KINDS.get(x.dtype.kind) or _EXTENSIONS.get(x.dtype.name, "other")
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""
@@ -53,6 +56,9 @@ class NumPyBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, scalars where they have no dimensions, as NumPy's own functions give them."""
+        chosen = plan(rule, leaves)
+        if chosen is not None:
+            return (_plans.loss(chosen, rule, leaves)[()],)
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
         with np.errstate(all="ignore"):
             return tuple(value[()] for value in super().apply(rule, leaves))
@@ -63,11 +69,21 @@ class NumPyBackend(Backend):
         leaves: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         of: int = 0,
+        out: Array | None = None,
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one by the wanted leaves."""
+        chosen = plan(rule, leaves)
+        if chosen is not None and not any(wanted[1:]):
+            value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
+            return (value[()],), (gradient, *(None for _ in wanted[1:]))
         with np.errstate(all="ignore"):
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
             return tuple(value[()] for value in values), gradients
+
+
+def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
+    """How a rule is evaluated: in blocks of rows where it can be visited in place, else whole."""
+    return _plans.plan(np, _mutable) if _plans.suits(rule, leaves) else None
 
 
 backend = NumPyBackend("numpy", np, np.int64)

@@ -7,8 +7,11 @@ from typing import Any
 import array_api_compat.torch as xp
 import torch
 
+from xentropy import _plans
 from xentropy._backend import Backend, Rule
+from xentropy._plans import Plan
 from xentropy._typing import Array, Kind, Namespace
+from xentropy_torch import _mutable
 
 
 class _Attached(torch.autograd.Function):
@@ -64,6 +67,52 @@ class _AttachedBothWays(_Attached):
         bars = (moving[0].new_zeros(shape, dtype=dtype) for shape, dtype in ctx.forms)
         transposed = torch.func.vjp(pull, *bars)[1]
         return *transposed(moving), *(None,) * ctx.others
+
+
+class _InBlocks(torch.autograd.Function):
+    """A loss visited in blocks of rows: its gradient by the logits is made in the same visit."""
+
+    @staticmethod
+    def forward(ctx: Any, rule: Rule, chosen: Plan, reduced: bool, *leaves: Array | None) -> Array:
+        ctx.rule, ctx.plan, ctx.gradient = rule, chosen, None
+        ctx.save_for_backward(*leaves)
+        if not reduced:  # the gradient waits for what each row is worth
+            return _plans.loss(chosen, rule, leaves)
+        loss, ctx.gradient = _plans.loss_and_gradient(chosen, rule, leaves)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, bar: Array) -> tuple[Array | None, ...]:
+        leaves = ctx.saved_tensors
+        # It is given away, so that no copy is made of it; who comes again has it made again.
+        made, ctx.gradient = ctx.gradient, None
+        if torch.is_grad_enabled():
+            gradient = _again(ctx.rule, leaves, bar)
+        elif made is None:
+            gradient = _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
+        else:
+            gradient = _scaled(ctx, leaves, made, float(bar))
+        return None, None, None, gradient, *(None,) * (len(leaves) - 1)
+
+
+def _scaled(ctx: Any, leaves: tuple[Array | None, ...], made: Array, bar: float) -> Array:
+    """The gradient times a number, over itself.
+
+    A number above 1 may be there to save small entries, which are lost in what was made.
+    """
+    if bar == 1.0:
+        return made
+    if abs(bar) < 1.0 and made.dtype == ctx.rule.dtype:
+        return made.mul_(bar)
+    return _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar, out=made)[1]
+
+
+def _again(rule: Rule, leaves: tuple[Array | None, ...], bar: Array) -> Array | None:
+    """The gradient by the logits in operations that PyTorch can differentiate."""
+    with torch.no_grad():
+        residuals = rule.forward(xp, leaves)[1]
+    wanted = tuple(i == 0 for i in range(len(leaves)))
+    return rule.pullback(xp, leaves, residuals, (bar,), wanted, again=True)[0]
 
 
 def _pull(
@@ -138,6 +187,9 @@ class TorchBackend(Backend):
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
         compiling = torch.compiler.is_compiling()
+        chosen = None if compiling else plan(rule, leaves)
+        if chosen is not None:
+            return (_in_blocks(rule, chosen, leaves),)
         if not compiling and _tracing():
             # A trace holds operations, which it can save and differentiate itself.
             return rule.forward(xp, leaves, again=True)[0]
@@ -157,10 +209,44 @@ class TorchBackend(Backend):
         leaves: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
         of: int = 0,
+        out: Array | None = None,
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one, all detached."""
         with torch.no_grad():
+            chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
+            if chosen is not None and not any(wanted[1:]):
+                value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
+                return (value,), (gradient, *(None for _ in wanted[1:]))
             return super().value_and_grad(rule, leaves, wanted, of)
+
+
+def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
+    """How an eager rule is evaluated: in blocks of rows, or whole.
+
+    In blocks what can be visited in place, of plain tensors in a CPU's memory that nothing looks
+    into: no trace, no mode, no function transform, no forward mode. PyTorch's operations have
+    threads of their own.
+    """
+    if not _plans.suits(rule, leaves) or _tracing() or _watched() or _pushing():
+        return None
+    if torch._C._are_functorch_transforms_active():
+        return None
+    if not all(x is None or (type(x) in _PLAIN and x.device.type == "cpu") for x in leaves):
+        return None
+    # The gradient of anything but the logits is no part of the visit.
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves[1:]):
+        return None
+    return _plans.plan(xp, _mutable, threads=torch.get_num_threads())
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Array:
+    first = leaves[0]
+    if not (torch.is_grad_enabled() and first is not None and first.requires_grad):
+        return _plans.loss(chosen, rule, leaves)
+    return _InBlocks.apply(rule, chosen, rule.reduction != "none", *leaves)
 
 
 backend = TorchBackend("torch", xp, torch.int64)

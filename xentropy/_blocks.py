@@ -1,0 +1,58 @@
+"""Blocks of whole rows: how an array is cut into them, and what belongs to a block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from xentropy._typing import Array
+
+# One slice for every axis of the logits; that of the class axis is whole.
+Block = tuple[slice, ...]
+
+_WHOLE = slice(None)
+
+
+def blocks(shape: tuple[int, ...], axis: int, size: int, least: int = 1) -> list[Block]:
+    """Blocks of about ``size`` entries, together all of an array, in the order of memory.
+
+    There are at least ``least`` of them where there are rows enough, so that threads have
+    something to share.
+    """
+    total = math.prod(shape)
+    # A multiple of the threads, so that none of them is left with a block of its own at the end.
+    count = -(-total // (size * least)) * least
+    return list(_cut(shape, axis, max(1, -(-total // max(1, count))), 0))
+
+
+def _cut(shape: tuple[int, ...], axis: int, size: int, at: int) -> Iterator[Block]:
+    """Cut along the first axis of rows that is long enough; one that is not, entry by entry."""
+    while at < len(shape) and (at == axis or shape[at] == 1):
+        at += 1
+    total = math.prod(shape)
+    if at == len(shape) or total <= size:
+        yield (_WHOLE,) * len(shape)
+        return
+    one = total // shape[at]
+    count = min(shape[at], -(-total // size))
+    for start, stop in _even(shape[at], count):
+        here = slice(start, stop)
+        if one <= size or stop - start > 1:
+            yield tuple(here if i == at else _WHOLE for i in range(len(shape)))
+            continue
+        inner = tuple(1 if i == at else n for i, n in enumerate(shape))
+        for block in _cut(inner, axis, size, at + 1):
+            yield tuple(here if i == at else cut for i, cut in enumerate(block))
+
+
+def _even(length: int, count: int) -> Iterator[tuple[int, int]]:
+    """Bounds of parts that differ by one entry at most."""
+    for i in range(count):
+        yield length * i // count, length * (i + 1) // count
+
+
+def wide(x: Array | None, block: Block) -> Array | None:
+    """The part of an array of all dimensions, of which lengths of 1 spread over every block."""
+    if x is None:
+        return None
+    return x[tuple(_WHOLE if n == 1 else cut for n, cut in zip(x.shape, block, strict=True))]

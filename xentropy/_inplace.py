@@ -1,0 +1,273 @@
+"""One visit to finite rows in place: the mathematics of `_stats` for arrays that are written to.
+
+A block of rows is turned into its exponentials where it lies, in a buffer that stays in a cache,
+and that buffer into the gradient. Nothing is looked at twice that need not be:
+
+- s, the sum of all exponentials, is 1 + r; where s >= 2, r = s - 1 loses nothing. Only where a
+  row has s < 2, a confident one, the exponentials below the top are summed by themselves: those
+  are their fractional parts, as those at the top are 1.
+- Of a hard label only its own entry can need the careful form of the gradient: any other is
+  w p_j, less a share of the smoothing.
+
+Infinities and NaN are left to `_stats`: they show in the loss of a row, which is not finite then.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+from xentropy._stats import Coefficients
+from xentropy._typing import Array, DType
+
+# A number stands for an array of rows whose entries are all equal.
+Numbers = Any
+
+
+class Ops(Protocol):
+    """What a framework offers for arrays that can be written to; ``out`` may be an argument.
+
+    Sums, maxima and what is picked keep the axis, with length one.
+    """
+
+    def subtract(self, a: Array, b: Numbers, *, out: Array) -> Array:
+        """a - b."""
+
+    def multiply(self, a: Array, b: Numbers, *, out: Array) -> Array:
+        """a * b."""
+
+    def exp(self, x: Array, *, out: Array | None = None) -> Array:
+        """exp(x)."""
+
+    def fraction(self, x: Array, *, out: Array) -> Array:
+        """x - floor(x) of numbers that are not negative."""
+
+    def log1p(self, x: Array) -> Array:
+        """log(1 + x)."""
+
+    def where(self, condition: Array, a: Array, b: Array) -> Array:
+        """a where the condition holds, else b."""
+
+    def max(self, x: Array, axis: int) -> Array:
+        """The maxima along an axis."""
+
+    def sum(self, x: Array, axis: int) -> Array:
+        """The sums along an axis."""
+
+    FEW: float
+    """Up to which share rows are better taken out of a block than the whole block looked at."""
+
+    def round(self, x: Array) -> Array:
+        """The nearest whole numbers."""
+
+    def smallest(self, x: Array) -> float:
+        """The smallest entry, NaN if one is."""
+
+    def count(self, flags: Array) -> int:
+        """How many flags are set."""
+
+    def zeros(self, like: Array) -> Array:
+        """Zeros of its shape and dtype."""
+
+    def finite(self, x: Array) -> bool:
+        """Whether no entry is infinite or NaN; rarely False of finite ones whose sum is not."""
+
+    def place(self, shape: tuple[int, ...], labels: Array, axis: int) -> Any:
+        """Where the labels of rows, the axis kept, lie in an array of this shape."""
+
+    def pick(self, x: Array, place: Any, axis: int) -> Array:
+        """The entries at a place, the axis kept."""
+
+    def put(self, x: Array, place: Any, value: Array, axis: int) -> None:
+        """Write those entries."""
+
+    def squeeze(self, x: Array, axis: int) -> Array:
+        """Without an axis of length one."""
+
+    def moveaxis(self, x: Array, source: int, destination: int) -> Array:
+        """Another order of the axes."""
+
+    def copy(self, x: Array, *, out: Array) -> Array:
+        """Write x, cast to the dtype of ``out``."""
+
+    def buffer(self, count: int, dtype: DType, like: Array) -> Array:
+        """A flat array of no particular values beside another one."""
+
+    def result(self, like: Array) -> Array:
+        """An array of no particular values for a gradient by ``like``."""
+
+    def index(self, labels: Array) -> Array:
+        """Labels in a dtype to pick with."""
+
+    def quiet(self) -> Any:
+        """A context without warnings of infinities, and without a record of operations."""
+
+
+class Rows(NamedTuple):
+    """What is known of rows before they are visited; a number stands for equal ones.
+
+    The coefficients, of which ``label`` is a place, and ``weights`` None where all are 1; their
+    sum w; that of the label itself; z, the weight of lse^2, or None.
+    """
+
+    t: Coefficients
+    mass: Numbers
+    own: Numbers = None
+    z: Numbers = None
+
+
+class Found(NamedTuple):
+    """What a visit finds out about rows: room for one number per row each.
+
+    The maximum m; r; how far the label lies below the maximum; the part of g that the other
+    coefficients have.
+    """
+
+    peak: Array
+    rest: Array
+    depth: Array | None
+    gap: Array | None
+
+
+def visit(
+    ops: Ops,
+    scores: Array,
+    t: Coefficients,
+    *,
+    axis: int,
+    temperature: float,
+    buffer: Array,
+    spare: Array,
+) -> tuple[Found, bool]:
+    """Visit a block of rows once; its exponentials fill the buffer.
+
+    The flag says whether a row is confident, which is one with s < 2; then the spare buffer is
+    written to. It may be the same one where nobody wants the exponentials.
+    """
+    peak = ops.max(scores, axis)
+    below = ops.subtract(scores, peak, out=buffer)
+    if temperature != 1.0:
+        below /= temperature
+    depth = None if t.on is None else ops.pick(below, t.label, axis)
+    gap = _gap(ops, below, t, axis)
+    exp = ops.exp(below, out=buffer)
+    total = ops.sum(exp, axis)
+    sharp = not ops.smallest(total) >= 2  # NaN is not either
+    rest = _sharp(ops, exp, total, axis, spare) if sharp else total - 1
+    return Found(peak, rest, depth, gap), sharp
+
+
+def _gap(ops: Ops, below: Array, t: Coefficients, axis: int) -> Array | None:
+    """The sum of t_j (m - x_j) / T over the coefficients but for the label's own."""
+    others = _others(t)
+    if others is None:
+        return None
+    if t.weights is None and t.dense is None:
+        return ops.sum(below, axis) * -others
+    return -ops.sum(below * others, axis)
+
+
+def _others(t: Coefficients) -> Numbers:
+    """The coefficients but for the label's own: of every entry, or a number for all of a row."""
+    share = t.spread if t.weights is None or t.spread is None else t.spread * t.weights
+    if t.dense is None or share is None:
+        return share if t.dense is None else t.dense
+    return t.dense + share
+
+
+def _sharp(ops: Ops, exp: Array, total: Array, axis: int, spare: Array) -> Array:
+    """r of rows of which some are confident: from the sum of what is below the top.
+
+    That of the fractional parts leaves out all entries that are 1. What they sum to is a whole
+    number, and one of them is the top.
+    """
+    few = total < 2 if ops.FEW else None
+    if few is not None and ops.count(few) < ops.FEW * math.prod(total.shape):
+        rest = total - 1
+        rows = ops.moveaxis(exp, axis, -1)[ops.squeeze(few, axis)]
+        rest[few] = ops.sum(ops.fraction(rows, out=rows), -1)[:, 0]
+        return rest
+    below = ops.sum(ops.fraction(exp, out=spare), axis)
+    ties = ops.round(total - below) - 1
+    return below + ties
+
+
+def tame(ops: Ops, found: Found, *, masked: bool) -> bool:
+    """Whether rows hold neither NaN nor an infinity that the visit cannot take.
+
+    Any of them makes the sum of the exponentials NaN, or that of t_j (m - x_j). A label whose
+    class a mask leaves out is not tame either.
+    """
+    others = found.gap is None or ops.finite(found.gap)
+    within = not masked or found.depth is None or ops.finite(found.depth)
+    return others and within and ops.finite(found.rest)
+
+
+def losses(ops: Ops, found: Found, rows: Rows, temperature: float) -> Array:
+    """w log1p(r) + g + z lse^2 of every row."""
+    tail = ops.log1p(found.rest)
+    value = tail if _is_one(rows.mass) else tail * rows.mass
+    if found.depth is not None:
+        value = value - _own_gap(ops, found.depth, rows.t.on)
+    if found.gap is not None:
+        value += found.gap
+    if rows.z is None:
+        return value
+    lse = found.peak / temperature + tail
+    return value + rows.z * lse * lse
+
+
+def _own_gap(ops: Ops, depth: Array, on: Numbers) -> Array:
+    """t (x - m) / T of the label, 0 where it has no weight."""
+    if isinstance(on, float):
+        return depth if on == 1.0 else depth * on
+    return ops.where(on == 0, ops.zeros(depth), depth * on)
+
+
+def _is_one(x: Numbers) -> bool:
+    return isinstance(x, float) and x == 1.0
+
+
+def gradient(
+    ops: Ops,
+    exp: Array,
+    found: Found,
+    rows: Rows,
+    bar: Numbers,
+    *,
+    temperature: float,
+    sharp: bool,
+    out: Array,
+) -> Array:
+    """The gradient bar (w p_j - t_j) / T of all but the label, over the exponentials or elsewhere.
+
+    Where p is near 1 probabilities t are taken off e - t first, then t r: that does not cancel.
+    """
+    bar = bar / temperature
+    p, mass, others = 1 / (1 + found.rest), _mass(ops, found, rows, temperature), _others(rows.t)
+    if sharp and rows.t.dense is not None:
+        made = ops.multiply(exp, mass, out=out)
+        made -= others
+        made -= others * found.rest
+        return ops.multiply(made, p * bar, out=out)
+    made = ops.multiply(exp, p * (mass * bar), out=out)
+    if others is not None:
+        made -= others * bar
+    return made
+
+
+def _mass(ops: Ops, found: Found, rows: Rows, temperature: float) -> Numbers:
+    """w, and what lse^2 adds to it: all that weighs the probabilities."""
+    if rows.z is None:
+        return rows.mass
+    return rows.mass + 2 * rows.z * (found.peak / temperature + ops.log1p(found.rest))
+
+
+def gradient_at_label(
+    ops: Ops, found: Found, rows: Rows, bar: Numbers, *, temperature: float
+) -> Array:
+    """The gradient at the label: ((w e - t) - t r) p, in which e - t is 0 where it is the top."""
+    exp, mass = ops.exp(found.depth), _mass(ops, found, rows, temperature)
+    apart = (exp if _is_one(mass) else exp * mass) - rows.own
+    apart -= found.rest if _is_one(rows.own) else found.rest * rows.own
+    return apart / (1 + found.rest) * (bar / temperature)
