@@ -143,8 +143,9 @@ def _report(jobs: Sequence[Job], asked: Request, given: argparse.Namespace) -> i
 
     # Errors and pipes get no bars; a table is a hundred columns wide wherever it goes.
     console, bars = Console(width=WIDTH), Console(stderr=True)
+    host = machine()
     with progress(bars, [job.name for job in jobs]) as watch:
-        report = _joined(run(jobs, asked, watch), asked)
+        report = _joined(host, run(jobs, asked, watch), asked)
     print_report(console, report)
     given.out.mkdir(parents=True, exist_ok=True)
     report.write(given.out / "report.json")
@@ -155,8 +156,10 @@ def _report(jobs: Sequence[Job], asked: Request, given: argparse.Namespace) -> i
     return 2 if died else int(given.check and bool(floors.missed(report)))
 
 
-def _joined(left: Mapping[Job, Mapping[str, Any]], asked: Request) -> Report:
+def _joined(
+    host: Mapping[str, Any], left: Mapping[Job, Mapping[str, Any]], asked: Request
+) -> Report:
     timed = {job.backend: held for job, held in left.items() if job.module == "timed"}
     measured = {job.backend: held for job, held in left.items() if job.module == "measured"}
     settings = asdict(asked) | {"shapes": [cases.size(shape) for shape in asked.shapes]}
-    return join(machine(), settings, timed, measured)
+    return join(host, settings, timed, measured)

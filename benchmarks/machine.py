@@ -11,11 +11,12 @@ PACKAGES = ("numpy", "scipy", "torch", "tensorflow", "tensorflow-cpu", "jax", "o
 CPU = Path("/proc/cpuinfo")
 
 
-def machine() -> dict[str, str | int]:
-    """What a reader has to know to compare two runs."""
+def machine() -> dict[str, str | float]:
+    """What a reader has to know to compare two runs; `load` is what ran beside the first."""
     return {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "unknown",
         "system": platform.system(),
         "architecture": platform.machine(),
         "huge pages": huge_pages(),

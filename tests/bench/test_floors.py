@@ -82,10 +82,10 @@ def test_whatever_is_missed_is_named():
     assert floors.missed(good) == []
     taken = Taken("jax", "cpu", "jit", Cell((8192, 1000)), 90_000_000, 32_800_000)
     bad = report([compared(0.4), compared(0.6)], [taken], {"numpy": 2001.0})
+    usual = "float32 hard normal forward+backward"
     assert floors.missed(bad) == [
-        "torch eager 1024x32000 float32 hard normal forward+backward: 0.6 of own; 0.5 is the floor",
-        "jax jit 8192x1000 float32 hard normal forward+backward: 90.0 MB at the peak; "
-        "32.8 MB is the framework's own",
+        f"torch eager 1024x32000 {usual}: 0.6 of own; 0.5 is the floor",
+        f"jax jit 8192x1000 {usual}: 90.0 MB at the peak; 32.8 MB is the framework's own",
         "numpy: 2001.0 ns to dispatch; 2000 is the floor",
     ]
     assert [good for good, _ in floors.verdicts(bad)] == [True, False, False, False]
@@ -100,10 +100,10 @@ def test_speed_is_no_test_unless_it_is_asked_for(ratio, check, status, monkeypat
     from benchmarks import cli
 
     found = report([compared(ratio)] if ratio else [])
-    monkeypatch.setattr(cli, "run", lambda *arguments: {})
-    monkeypatch.setattr(cli, "_joined", lambda *arguments: found)
+    monkeypatch.setattr(cli, "run", lambda *_: {})
+    monkeypatch.setattr(cli, "_joined", lambda *_: found)
     monkeypatch.setattr(cli, "NEEDED", ())
-    monkeypatch.setattr(cli, "_jobs", lambda *arguments: [])
+    monkeypatch.setattr(cli, "_jobs", lambda *_: [])
     given = ["--out", str(tmp_path), *(["--check"] if check else [])]
-    monkeypatch.setattr(cli, "_names", lambda *arguments: ["torch"])
+    monkeypatch.setattr(cli, "_names", lambda *_: ["torch"])
     assert cli.main(given) == status
