@@ -152,6 +152,10 @@ def test_the_page_says_everything(found):
     assert all(len({line.count(" | ") for line in lines}) == 1 for lines in tables)
 
 
+def test_what_is_told_takes_no_table_apart():
+    assert markdown._plain("a | b\n<c>") == "a \\| b &lt;c>"
+
+
 def test_the_terminal_fits_a_hundred_columns(stored):
     rich = pytest.importorskip("rich.console")
     from benchmarks.terminal import print_report
