@@ -116,7 +116,7 @@ class Request:
     rows: Sequence[str] = ROWS
     directions: Sequence[str] = DIRECTIONS
     modes: Sequence[str] = ()
-    seconds: float = 1.0
+    seconds: float = 0.5
     thorough: bool = False
 
     def cells(self) -> Iterator[Cell]:

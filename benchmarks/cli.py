@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="confident rows, and functions that compile, in every dtype and kind of targets",
     )
-    made.add_argument("--seconds", type=_positive, help="for the rounds of a cell (default: 1)")
+    made.add_argument("--seconds", type=_positive, help="for the rounds of a cell (default: 0.5)")
     made.add_argument("--no-time", action="store_true", help="leave the clocks out")
     made.add_argument("--no-memory", action="store_true", help="leave the memory out")
     made.add_argument("--check", action="store_true", help="exit with 1 if a floor is not met")

@@ -29,6 +29,8 @@ from benchmarks.markdown import lines_table
 from benchmarks.primitives import primitives
 
 ROUNDS = 7
+#: Seconds for which a contender is repeated.
+LONG = 10.0
 #: Lines of a profile.
 TOP = 8
 STEP_HEADS = ("ns an element", "GB/s read", "page faults")
@@ -49,10 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__)
     made.add_argument("--backends", nargs="+", choices=tuple(BACKENDS), metavar="BACKEND")
     made.add_argument("--shape", type=shape_of, default=(1024, 32000), metavar="SHAPE")
+    made.add_argument(
+        "--repeat",
+        metavar="NAME",
+        help=f"only call one contender for {LONG:.0f} seconds: for a system's profiler",
+    )
     given = made.parse_args(arguments)
     names = given.backends or [n for n, backend in BACKENDS.items() if backend.installed]
     if len(names) == 1:
         warnings.simplefilter("ignore")
+        if given.repeat is not None:
+            return repeat(names[0], Cell(given.shape), given.repeat)
         print("\n".join(page(names[0], Cell(given.shape))))
         return 0
     module = [sys.executable, "-m", "benchmarks.limits", "--shape", size(given.shape)]
@@ -66,9 +75,7 @@ def page(backend: str, cell: Cell) -> Iterator[str]:
     yield from (f"### {backend}, {size(cell.shape)}, float32", "")
     yield from lines_table(STEP_HEADS, steps(backend, cell))
     operands = framework.operands(inputs.make(cell))
-    contenders = {
-        one.name: one for pair in framework.pairs(cell) for one in (pair.ours, pair.theirs)
-    }
+    contenders = _contenders(framework, cell)
     yield from ("", *lines_table(CALL_HEADS, calls(framework, contenders.values(), operands)))
     profile = _PROFILES.get(backend, _functions)
     for one in list(contenders.values())[:2]:
@@ -76,6 +83,25 @@ def page(backend: str, cell: Cell) -> Iterator[str]:
         yield from profile(partial(_done, framework, one, operands))
         yield "```"
     yield ""
+
+
+def repeat(backend: str, cell: Cell, name: str) -> int:
+    """Call a contender again and again; 2 where none has that name."""
+    framework = frameworks(backend)[0]
+    contenders = _contenders(framework, cell)
+    if name not in contenders:
+        print(f"{name!r} is none of {', '.join(map(repr, contenders))}", file=sys.stderr)
+        return 2
+    operands = framework.operands(inputs.make(cell))
+    end = time.perf_counter() + LONG
+    while time.perf_counter() < end:
+        _done(framework, contenders[name], operands)
+    return 0
+
+
+def _contenders(framework: Framework, cell: Cell) -> dict[str, Contender]:
+    pairs = framework.pairs(cell)
+    return {one.name: one for pair in pairs for one in (pair.ours, pair.theirs)}
 
 
 def steps(backend: str, cell: Cell) -> Iterator[tuple[str, list[str]]]:

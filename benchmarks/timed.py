@@ -7,10 +7,11 @@ standard output as it begins.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import timeit
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -72,39 +73,39 @@ def record(
 ) -> Record:
     """Samples and losses of a cell's contenders, and who is compared with whom."""
     contenders = {one.name: one for pair in pairs for one in (pair.ours, pair.theirs)}
-    calls, failed = ready(framework, contenders.values(), operands)
-    losses = {name: framework.read(calls[name]()).loss for name in calls if name != "copy"}
-    samples = interleave(
-        {name: partial(_done, framework, call) for name, call in calls.items()}, seconds
-    )
+    losses, failed = ready(framework, contenders.values(), operands)
+    calls = {name: partial(_done, framework, contenders[name], operands) for name in losses}
+    samples = interleave(calls, seconds)
     return {
         "cell": cell.json(),
         "device": framework.device,
         "pairs": [[pair.mode, pair.kind, pair.ours.name, pair.theirs.name] for pair in pairs],
         "samples": samples,
-        "losses": losses,
+        "losses": {name: loss for name, loss in losses.items() if name != "copy"},
         "failed": failed,
     }
 
 
 def ready(
     framework: Framework, contenders: Iterable[Contender], operands: Any
-) -> tuple[dict[str, Callable[[], Any]], dict[str, str]]:
-    """Calls that work, and why the others do not: not every function takes every dtype."""
-    calls: dict[str, Callable[[], Any]] = {}
+) -> tuple[dict[str, float], dict[str, str]]:
+    """The losses of the contenders that work, and why the others do not: not every function takes
+    every dtype.
+    """
+    losses: dict[str, float] = {}
     failed: dict[str, str] = {}
     for one in contenders:
         try:
-            _done(framework, partial(one.call, operands))
-            calls[one.name] = partial(one.call, operands)
+            result = one.call(operands)
+            losses[one.name] = math.nan if one.name == "copy" else framework.read(result).loss
         except Exception as error:  # noqa: BLE001 - whatever it is, the report says it
             lines = str(error).splitlines() or [""]
             failed[one.name] = f"{type(error).__name__}: {lines[0]}"[:200]
-    return calls, failed
+    return losses, failed
 
 
-def _done(framework: Framework, call: Callable[[], Any]) -> None:
-    framework.wait(call())
+def _done(framework: Framework, one: Contender, operands: Any) -> None:
+    framework.wait(one.call(operands))
 
 
 def dispatch(framework: Framework, count: int = 100_000) -> float:

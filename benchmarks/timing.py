@@ -13,6 +13,8 @@ Call = Callable[[], object]
 
 #: A sample lasts at least this long: calls of microseconds are repeated within it.
 SAMPLE = 2e-3
+#: A call that takes longer is not made again before the rounds.
+SETTLED = 0.05
 #: Rounds in a cell, whatever it costs and however quick it is.
 LEAST, MOST = 5, 41
 
@@ -22,8 +24,8 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Seconds a call of each contender, a number for every round.
 
-    Every contender is called once to compile and twice to see how long it takes. The rounds then
-    fill `seconds`, each with every contender once, beginning with another one each time.
+    The calls are warm: each has been made once. Each is made again to see how long it takes. The
+    rounds then fill `seconds`, each with every contender once, another one first each time.
     """
     costs = {name: _cost(call, clock) for name, call in calls.items()}
     loops = {name: max(1, math.ceil(SAMPLE / max(cost, 1e-9))) for name, cost in costs.items()}
@@ -42,9 +44,9 @@ def rounds(total: float, seconds: float) -> int:
 
 
 def _cost(call: Call, clock: Clock) -> float:
-    """Seconds of a warm call; the shorter of two, since the first may still settle something."""
-    call()
-    return min(_sample(call, 1, clock) for _ in range(2))
+    """Seconds of a call; of a short one the shortest of three, since it may still settle."""
+    first = _sample(call, 1, clock)
+    return first if first > SETTLED else min(first, *(_sample(call, 1, clock) for _ in range(2)))
 
 
 def _turns(names: list[str], count: int) -> Iterator[list[str]]:

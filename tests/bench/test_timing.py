@@ -38,14 +38,15 @@ def test_contenders_take_turns_and_another_one_begins_each_round():
     stage = Stage()
     calls = {name: stage.contender(name, 1.0) for name in "abc"}
     samples = interleave(calls, seconds=0.1, clock=stage.clock)
-    assert stage.played[:9] == list("aaabbbccc")  # each warms up on its own
-    assert "".join(stage.played[9:]) == "abcbcacababcbca"
+    assert "".join(stage.played) == "abc" + "abcbcacababcbca"  # each alone, then the rounds
     assert samples == {name: [1.0] * timing.LEAST for name in "abc"}
 
 
 def test_the_first_calls_do_not_count():
     stage = Stage()
-    samples = interleave({"a": stage.contender("a", 60.0, 3.0, 1.0)}, 1, stage.clock)
+    samples = interleave({"a": stage.contender("a", 0.04, 0.03, 0.02, 0.01)}, 1, stage.clock)
+    assert samples["a"] == pytest.approx([0.01] * timing.MOST)
+    samples = interleave({"a": stage.contender("a", 60.0, 1.0)}, 1, stage.clock)
     assert samples["a"] == [1.0] * timing.LEAST
 
 
