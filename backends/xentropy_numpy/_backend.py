@@ -30,6 +30,8 @@ _EXTENSIONS: dict[str, Kind] = {
 class NumPyBackend(Backend):
     """NumPy arrays and scalars; there is no autograd, gradients come from ``value_and_grad``."""
 
+    writes = True
+
     def refuses(self, cls: type) -> str | None:
         """Masked arrays and matrices mean something else by the same operations."""
         if issubclass(cls, np.ma.MaskedArray):
@@ -49,6 +51,10 @@ class NumPyBackend(Backend):
     def kind(self, x: Array) -> Kind:
         """Which kind of numbers an array holds."""
         return _KINDS.get(x.dtype.kind) or _EXTENSIONS.get(x.dtype.name, "other")
+
+    def writable(self, x: Array) -> bool:
+        """Whether an array is no read-only one."""
+        return bool(x.flags.writeable)
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""
@@ -74,11 +80,23 @@ class NumPyBackend(Backend):
         """The values, and the gradients of one by the wanted leaves."""
         chosen = plan(rule, leaves)
         if chosen is not None and not any(wanted[1:]):
-            value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
-            return (value[()],), (gradient, *(None for _ in wanted[1:]))
+            into = out if out is None or _apart(out, leaves) else None
+            value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
+            found = (gradient, *(None for _ in wanted[1:]))
+            return (value[()],), _plans.written(_mutable, found, out)
         with np.errstate(all="ignore"):
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
-            return tuple(value[()] for value in values), gradients
+            return tuple(x[()] for x in values), _plans.written(_mutable, gradients, out)
+
+
+def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether what is written block by block touches no entry that is still to be read."""
+    return all(x is None or _same(x, out) or not np.may_share_memory(x, out) for x in leaves)
+
+
+def _same(x: Array, out: Array) -> bool:
+    here = (x.ctypes.data, x.shape, x.strides, x.dtype)
+    return here == (out.ctypes.data, out.shape, out.strides, out.dtype)
 
 
 def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
