@@ -20,7 +20,8 @@ def machine(report: Report) -> str:
     held = dict(report.machine)
     cores, processor = held.pop("cores", "?"), held.pop("processor", "?")
     rest = ", ".join(f"{name} {value}" for name, value in held.items())
-    return f"{processor}, {cores} cores; {rest}."
+    told = table.warning(report)
+    return f"{processor}, {cores} cores; {rest}." + (f" **{told}.**" if told else "")
 
 
 def _body(report: Report) -> Iterator[str]:

@@ -25,6 +25,8 @@ HEADS = {
 COPY = ("numpy", "copy")
 HEADS |= {COPY: ("NumPy", "/ copy")}
 NONE = "–"
+#: From this load on a machine is busy: one process beside the benchmark stalls PyTorch's threads.
+BUSY = 0.5
 #: Headings of the tables that are no matrix.
 SMALL = ("µs", "PyTorch's own", "ratio", "dispatch, ns")
 RATES = ("ours", "theirs", "copy", "of the copy")
@@ -128,6 +130,16 @@ def multiples(one: Taken) -> str:
     """Ours and theirs in multiples of the logits."""
     ours, theirs = one.ours / one.cell.nbytes, one.theirs / one.cell.nbytes
     return f"{ours:.1f}/{theirs:.1f}"
+
+
+def warning(report: Report) -> str:
+    """What to think of a run beside which something else ran; empty where nothing did."""
+    load = report.machine.get("load")
+    if not isinstance(load, float) or load <= BUSY:
+        return ""
+    return (
+        f"The machine was busy, with a load of {load} before the run: run it again when it is not"
+    )
 
 
 def floors_line(report: Report) -> str:

@@ -70,6 +70,8 @@ def _print_rest(console: Console, report: Report) -> None:
         console.print(f"... and {len(found) - LISTED} more")
     for line in report.left_out:
         console.print(f"[dim]{escape(line)}", highlight=False)
+    if table.warning(report):
+        console.print(f"[bold yellow]{table.warning(report)}", highlight=False)
     colour = "red" if found else "green"
     console.print(f"[bold {colour}]{table.floors_line(report)}", highlight=False)
 

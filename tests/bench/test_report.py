@@ -152,6 +152,14 @@ def test_the_page_says_everything(found):
     assert all(len({line.count(" | ") for line in lines}) == 1 for lines in tables)
 
 
+@pytest.mark.parametrize(("load", "told"), [(0.5, False), (0.6, True), ("unknown", False)])
+def test_a_busy_machine_is_spoken_of(load, told, found):
+    from dataclasses import replace
+
+    page = markdown.page(replace(found, machine={"load": load}))
+    assert ("The machine was busy" in page) is told
+
+
 def test_what_is_told_takes_no_table_apart():
     assert markdown._plain("a | b\n<c>") == "a \\| b &lt;c>"
 
