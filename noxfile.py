@@ -75,7 +75,7 @@ def parity(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time ours and each framework's own function; a run takes up to 25 minutes."""
+    """Time ours and each framework's own function; `-- --quick` takes minutes."""
     install(session, "bench", "together", project=".[parity]")
     arguments = session.posargs or ["--out", str(ROOT / "bench-report")]
     # From the checkout, which `benchmarks` is part of and no wheel holds.
