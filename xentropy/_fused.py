@@ -14,7 +14,8 @@ infinities and NaN. The gradient is elementwise, where comparisons are free, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from xentropy import _reduction, _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss, Visit
@@ -48,13 +49,55 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     return given.alpha is None and 0 not in given.logits.shape
 
 
+@dataclass(frozen=True)
+class Fused:
+    """A loss of logits in these forms, as a rule; other gradients are those of its general form."""
+
+    loss: RowLoss
+    ops: type[Compiler]
+
+    constant: ClassVar[tuple[str, ...]] = RowLoss.constant
+    outputs: ClassVar[tuple[str, ...]] = RowLoss.outputs
+    others: ClassVar[tuple[str, ...]] = RowLoss.others
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The leaves as the public function calls them."""
+        return self.loss.names
+
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array], Left]:
+        """The reduced loss, and what the pullback needs."""
+        if again:
+            return self.loss.forward(xp, leaves, again=True)
+        left = observe(xp, self.ops, self.loss, Leaves(*leaves))
+        return (reduced(xp, self.loss, Leaves(*leaves), left),), left
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bars: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradients by the wanted leaves, given the gradient by the reduced loss."""
+        if again or any(wanted[1:]):
+            return self.loss.pullback(xp, leaves, residuals, bars, wanted, again=again)
+        given, left = Leaves(*leaves), Left(*residuals)
+        rows = spread(xp, self.loss, given, left, bars[0])
+        made = rows * gradient(xp, self.loss, given, left)
+        return Leaves(xp.astype(made, given.logits.dtype), None)
+
+
 def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
     """What a visit to the rows leaves: their statistics and losses."""
     left = _visit(xp, ops, rule, leaves, careful=False)
     fine = ops.everywhere(xp.isfinite(left.losses))
-    return ops.either(
-        fine, lambda: left, lambda: _visit(xp, ops, rule, leaves, careful=True)
-    )
+    return ops.either(fine, lambda: left, lambda: _visit(xp, ops, rule, leaves, careful=True))
 
 
 def reduced(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
@@ -70,9 +113,7 @@ def spread(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left, bar: Array)
     return _reduction.spread(xp, _reducer(xp, rule, leaves, left), bar)
 
 
-def _reducer(
-    xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left
-) -> _reduction.Reducer:
+def _reducer(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> _reduction.Reducer:
     kept = None
     if rule.normalizer == "valid":
         kept = _targets.kept_rows(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
@@ -88,9 +129,7 @@ def masses(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array:
 # The statistics.
 
 
-def _visit(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, careful: bool
-) -> Left:
+def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, careful: bool) -> Left:
     """The statistics and losses of rows; where all losses are finite, care makes no difference."""
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
@@ -117,16 +156,12 @@ def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> 
     return xp.exp(depth if rule.temperature == 1.0 else depth / rule.temperature)
 
 
-def _both_sums(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
-) -> Array:
+def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
     """r: the fractional parts leave out what is 1, of which one is the top."""
     return _apart(xp, ops, _exponentials(xp, rule, leaves, peak), rule.axis)
 
 
-def _rest_with_care(
-    xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array
-) -> Array:
+def _rest_with_care(xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array) -> Array:
     """r of any rows: a row of -inf has none."""
     rest = _apart(xp, ops, _exp(xp, x, peak, rule.temperature), rule.axis)
     return xp.where(peak == -float("inf"), xp.zeros_like(rest), rest)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import array_api_compat.torch as xp
 import torch
 
-from xentropy import _plans
+from xentropy import _fused, _plans
 from xentropy._backend import Backend, Rule
 from xentropy._plans import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_torch import _mutable
+
+T = TypeVar("T")
 
 
 class _Attached(torch.autograd.Function):
@@ -158,6 +161,28 @@ def _signed(x: Array) -> Array:
     return torch.where(signed < 0, torch.iinfo(torch.int64).max, signed)
 
 
+class _Inductor:
+    """What a compiler that traces has beyond operations: no branches, and sums that it fuses.
+
+    So rows are always visited with care.
+    """
+
+    @staticmethod
+    def everywhere(_: Array) -> bool:
+        """Nothing is known while tracing."""
+        return False
+
+    @staticmethod
+    def either(flag: bool, yes: Callable[[], T], no: Callable[[], T]) -> T:
+        """What the second one gives."""
+        return yes() if flag else no()
+
+    @staticmethod
+    def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+        """Two sums."""
+        return torch.sum(a, axis, keepdim=True), torch.sum(b, axis, keepdim=True)
+
+
 class TorchBackend(Backend):
     """PyTorch tensors on any device."""
 
@@ -205,6 +230,8 @@ class TorchBackend(Backend):
         # tell itself by a leaf that requires a gradient; and torch.compile knows no jvp of ours.
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
         moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
+        if compiling and not again and _fused.suits(rule, leaves):
+            rule = _fused.Fused(rule, _Inductor)
         if not moving or (again and compiling):
             return rule.forward(xp, leaves, again=again)[0]
         attached = _Attached if compiling else _AttachedBothWays
