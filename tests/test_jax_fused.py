@@ -132,8 +132,11 @@ def test_second_derivatives_agree_in_every_mode() -> None:
         "reverse over reverse": jax.jacrev(grad)(x),
         "reverse over forward": jax.jacrev(jax.jacfwd(loss))(x),
         "forward over forward": jax.jacfwd(jax.jacfwd(loss))(x),
-        "forward over both": jax.jacfwd(lambda x: xe.value_and_grad(xe.cross_entropy)(
-            x, jnp.asarray([1, 0]), reduction="sum")[1])(x),
+        "forward over both": jax.jacfwd(
+            lambda x: xe.value_and_grad(xe.cross_entropy)(x, jnp.asarray([1, 0]), reduction="sum")[
+                1
+            ]
+        )(x),
     }
     tail = np.exp(-60.0) * (2 + np.exp(-1.0))
     for name, hessian in found.items():

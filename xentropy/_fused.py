@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from xentropy import _reduction, _stats, _targets
-from xentropy._rows import Leaves, Left, RowLoss, Visit
+from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Coefficients, Shares, Stats, times
 from xentropy._typing import Array, Namespace
 
@@ -52,9 +52,7 @@ def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left
     """What a visit to the rows leaves: their statistics and losses."""
     left = _visit(xp, ops, rule, leaves, careful=False)
     fine = ops.everywhere(xp.isfinite(left.losses))
-    return ops.either(
-        fine, lambda: left, lambda: _visit(xp, ops, rule, leaves, careful=True)
-    )
+    return ops.either(fine, lambda: left, lambda: _visit(xp, ops, rule, leaves, careful=True))
 
 
 def reduced(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
@@ -70,9 +68,7 @@ def spread(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left, bar: Array)
     return _reduction.spread(xp, _reducer(xp, rule, leaves, left), bar)
 
 
-def _reducer(
-    xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left
-) -> _reduction.Reducer:
+def _reducer(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> _reduction.Reducer:
     kept = None
     if rule.normalizer == "valid":
         kept = _targets.kept_rows(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
@@ -88,9 +84,7 @@ def masses(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array:
 # The statistics.
 
 
-def _visit(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, careful: bool
-) -> Left:
+def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, careful: bool) -> Left:
     """The statistics and losses of rows; where all losses are finite, care makes no difference."""
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
@@ -117,16 +111,12 @@ def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> 
     return xp.exp(depth if rule.temperature == 1.0 else depth / rule.temperature)
 
 
-def _both_sums(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
-) -> Array:
+def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
     """r: the fractional parts leave out what is 1, of which one is the top."""
     return _apart(xp, ops, _exponentials(xp, rule, leaves, peak), rule.axis)
 
 
-def _rest_with_care(
-    xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array
-) -> Array:
+def _rest_with_care(xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array) -> Array:
     """r of any rows: a row of -inf has none."""
     rest = _apart(xp, ops, _exp(xp, x, peak, rule.temperature), rule.axis)
     return xp.where(peak == -float("inf"), xp.zeros_like(rest), rest)
@@ -175,7 +165,7 @@ def gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
-    z = rule.lse_weight(xp, Visit(x, targets, t, None, left, None))
+    z = rule.lse_weight(xp, targets, left)
     made = _by_others(xp, rule, leaves, x, t, left, z)
     if t.on is not None:
         own = _by_own(xp, rule, x, t, left, z)
