@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from xentropy import _reduction, _stats, _targets
-from xentropy._rows import Leaves, Left, RowLoss, Visit
+from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Coefficients, Shares, Stats, times
 from xentropy._typing import Array, Namespace
 
@@ -210,7 +210,7 @@ def gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
-    z = rule.lse_weight(xp, Visit(x, targets, t, None, left, None))
+    z = rule.lse_weight(xp, targets, left)
     made = _by_others(xp, rule, leaves, x, t, left, z)
     if t.on is not None:
         own = _by_own(xp, rule, x, t, left, z)

@@ -269,15 +269,15 @@ class RowLoss:
             t,
             axis=self.axis,
             temperature=self.temperature,
-            lse_weight=self.lse_weight(xp, visit),
+            lse_weight=self.lse_weight(xp, visit.targets, visit.left),
         )
 
-    def lse_weight(self, xp: Namespace, visit: Visit) -> Array | None:
+    def lse_weight(self, xp: Namespace, targets: Targets, left: Left) -> Array | None:
         """The derivative of z_loss s lse^2 by the logsumexp."""
         if self.z_loss == 0:
             return None
-        lse = self.lse(xp, visit.left)
-        return times(xp, 2 * self.z_loss * _targets.row_scale(xp, visit.targets), lse)
+        lse = self.lse(xp, left)
+        return times(xp, 2 * self.z_loss * _targets.row_scale(xp, targets), lse)
 
     def chain(self, xp: Namespace, leaves: Leaves, gradient: Array) -> Array:
         """From the gradient by the scores to the one by what the first leaf holds.

@@ -113,7 +113,8 @@ class _XLA:
         sums = jax.lax.reduce(
             (a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (axis,)
         )
-        return tuple(jnp.expand_dims(one, axis) for one in sums)
+        first, second = (jnp.expand_dims(one, axis) for one in sums)
+        return first, second
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
