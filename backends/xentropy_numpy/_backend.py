@@ -54,9 +54,13 @@ class NumPyBackend(Backend):
         """NumPy's values always lie in memory."""
         return np, x
 
+    def plan(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
+        """How a rule is evaluated: in blocks of rows if it can be visited in place, else whole."""
+        return _plans.plan(np, _mutable) if _plans.suits(rule, leaves) else None
+
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, scalars where they have no dimensions, as NumPy's own functions give them."""
-        chosen = plan(rule, leaves)
+        chosen = self.plan(rule, leaves)
         if chosen is not None:
             return (_plans.loss(chosen, rule, leaves)[()],)
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
@@ -72,18 +76,13 @@ class NumPyBackend(Backend):
         out: Array | None = None,
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one by the wanted leaves."""
-        chosen = plan(rule, leaves)
+        chosen = self.plan(rule, leaves)
         if chosen is not None and not any(wanted[1:]):
             value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
             return (value[()],), (gradient, *(None for _ in wanted[1:]))
         with np.errstate(all="ignore"):
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
             return tuple(value[()] for value in values), gradients
-
-
-def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
-    """How a rule is evaluated: in blocks of rows where it can be visited in place, else whole."""
-    return _plans.plan(np, _mutable) if _plans.suits(rule, leaves) else None
 
 
 backend = NumPyBackend("numpy", np, np.int64)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, Kind, Namespace
+from xentropy_tensorflow import _eager
 from xentropy_tensorflow import _namespace as xp
+from xentropy_tensorflow._memory import on_host, view
 
 
 class TensorFlowBackend(Backend):
@@ -49,13 +52,13 @@ class TensorFlowBackend(Backend):
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""
-        import numpy as np
-
-        eager = hasattr(x, "numpy") and "CPU" in (x.device or "")
-        return (np, x.numpy()) if eager else None
+        return (np, view(x)) if on_host(x) else None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, with a gradient of their own attached for every floating leaf."""
+        chosen = _eager.plan(rule, leaves)
+        if chosen is not None:
+            return (_eager.loss(chosen, rule, leaves),)
         # In a graph, forward mode sees through a custom gradient to the operations inside.
         still = leaves
         if tf.executing_eagerly():
@@ -74,6 +77,20 @@ class TensorFlowBackend(Backend):
                 both = zip(results, parts, strict=True)
                 results = parts if index == 0 else [a + b for a, b in both]
         return *results, *values[len(results) :]
+
+    def value_and_grad(
+        self,
+        rule: Rule,
+        leaves: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        of: int = 0,
+    ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
+        """The values, and the gradients of one by the wanted leaves."""
+        chosen = None if any(wanted[1:]) or _eager.watched(*leaves) else _eager.plan(rule, leaves)
+        if chosen is None:
+            return super().value_and_grad(rule, leaves, wanted, of)
+        value, gradient = _eager.loss_and_gradient(chosen, leaves[0])
+        return (value,), (gradient, *(None for _ in wanted[1:]))
 
 
 def _attach(
