@@ -25,7 +25,7 @@ class Visit(NamedTuple):
     """A loss of NumPy arrays: the plan, the rule, and the memory of the leaves."""
 
     plan: Plan
-    rule: Rule
+    rule: RowLoss
     leaves: tuple[Array | None, ...]
 
 
