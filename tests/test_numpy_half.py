@@ -18,12 +18,5 @@ def test_the_cast_rounds_as_numpy_does(sign: float) -> None:
     before = x.copy()
     found = _mutable.copy(x, out=np.empty(x.shape, np.float16))
     wanted = before.astype(np.float64).astype(np.float16)
-    small = np.abs(before) < 2.0**-14
-    np.testing.assert_array_equal(found[small], wanted[small])
-    # Elsewhere a number within 2^-24 of the middle of two may fall to the other one.
-    finite = np.isfinite(before) & ~small
-    apart = np.abs(found[finite].astype(np.float64) - wanted[finite].astype(np.float64))
-    assert (apart <= np.spacing(np.abs(wanted[finite])).astype(np.float64)).all()
-    assert (apart > 0).mean() < 1e-3
-    np.testing.assert_array_equal(found[:4], wanted[:4])
+    np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(x, before)

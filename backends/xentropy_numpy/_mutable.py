@@ -22,6 +22,7 @@ round = np.rint  # noqa: A001
 FEW = 0.25
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
 _ROUNDING = np.float32(0.75)
+_NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)
 
 
 def fraction(x: Array, *, out: Array) -> Array:
@@ -78,8 +79,10 @@ def copy(x: Array, *, out: Array) -> Array:
     if out.dtype == np.float16 and x.dtype == np.float32:
         # NumPy raises a flag of the processor for every number that float16 rounds below its
         # normal range, which takes ten times as long as the cast: they are rounded before.
-        x = x + _ROUNDING
-        x -= _ROUNDING
+        rounded = x + _ROUNDING
+        rounded -= _ROUNDING
+        np.copyto(rounded, x, where=np.abs(x) >= _NORMAL)
+        x = rounded
     np.copyto(out, x, casting="unsafe")
     return out
 
