@@ -72,6 +72,9 @@ class Backend:
         The integer dtype that the namespace takes along an axis with.
     """
 
+    writes: bool = False
+    """Whether ``value_and_grad`` takes an array to write to, as ``out``."""
+
     def __init__(self, name: str, xp: Namespace, index_dtype: DType) -> None:
         self.name = name
         self.xp = xp
@@ -108,6 +111,10 @@ class Backend:
     def compute_dtype(self, x: Array) -> DType:
         """The dtype to compute in: float64 for float64, float32 for everything narrower."""
         return self.xp.float64 if x.dtype == self.xp.float64 else self.xp.float32
+
+    def writable(self, x: Array) -> bool:
+        """Whether an array can be written to, where the backend writes at all."""
+        return self.writes
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An array and a namespace to look at its values with, here and now, or None.

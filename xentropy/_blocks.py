@@ -13,16 +13,17 @@ Block = tuple[slice, ...]
 _WHOLE = slice(None)
 
 
-def blocks(shape: tuple[int, ...], axis: int, size: int, least: int = 1) -> list[Block]:
+def blocks(shape: tuple[int, ...], axis: int, size: int, threads: int = 1) -> list[Block]:
     """Blocks of about ``size`` entries, together all of an array, in the order of memory.
 
-    There are at least ``least`` of them where there are rows enough, so that threads have
-    something to share.
+    As many for every thread, so that none is left with the last of them; less than a quarter of a
+    block is not worth a second thread.
     """
     total = math.prod(shape)
-    # A multiple of the threads, so that none of them is left with a block of its own at the end.
-    count = -(-total // (size * least)) * least
-    return list(_cut(shape, axis, max(1, -(-total // max(1, count))), 0))
+    if 4 * total > size:
+        count = -(-total // (size * threads)) * threads
+        size = -(-total // count)
+    return list(_cut(shape, axis, max(size, 1), 0))
 
 
 def _cut(shape: tuple[int, ...], axis: int, size: int, at: int) -> Iterator[Block]:

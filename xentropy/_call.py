@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from xentropy import _errors
 from xentropy._backend import Backend, Rule
+from xentropy._dispatch import backend_of
 from xentropy._typing import Array
 
 P = ParamSpec("P")
@@ -81,16 +82,19 @@ def value_and_grad(
     callable
         It takes the arguments of ``loss`` and returns ``(value, grad)``; ``grad`` is an array of
         the shape and dtype of the argument, or a tuple of arrays where ``wrt`` is a tuple.
-        PyTorch tensors come detached: use autograd itself for derivatives of derivatives.
+        PyTorch tensors come detached: use autograd itself for derivatives of derivatives. Where
+        arrays can be written to (NumPy, PyTorch), it also takes ``out``, an array for the one
+        gradient; ``out=logits`` writes it over the logits, so that nothing as large as they are
+        is allocated.
 
     Raises
     ------
     TypeError
-        If ``loss`` is not a function of this package, or an argument of ``wrt`` is absent or
-        not floating.
+        If ``loss`` is not a function of this package, an argument of ``wrt`` is absent or not
+        floating, or ``out`` is no array of the same framework and dtype that can be written to.
     ValueError
         If ``wrt`` names something that ``loss`` does not differentiate by, or ``of`` no floating
-        result of it.
+        result of it, or ``out`` has another shape, or is given for several gradients.
 
     Examples
     --------
@@ -103,16 +107,16 @@ def value_and_grad(
     prepare, args, options = _prepare_of(loss)
 
     @wraps(loss)
-    def function(*more: Any, **kwargs: Any) -> tuple[A, Any]:
+    def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[A, Any]:
         call: Call[A] = prepare(*args, *more, **{**options, **kwargs})
         names = (call.rule.names[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
         wanted = _wanted(call, names)
         place = _place(call.rule, of)
-        values, gradients = call.backend.value_and_grad(call.rule, call.leaves, wanted, place)
-        value, found = call.shaped(values), dict(zip(call.rule.names, gradients, strict=True))
-        if isinstance(wrt, tuple):
-            return value, tuple(found[name] for name in wrt)
-        return value, found[names[0]]
+        extra = {} if out is None else {"out": _checked_out(call, out, wrt, names[0])}
+        found = call.backend.value_and_grad(call.rule, call.leaves, wanted, place, **extra)
+        values, gradients = found
+        value, by = call.shaped(values), dict(zip(call.rule.names, gradients, strict=True))
+        return value, tuple(by[name] for name in wrt) if isinstance(wrt, tuple) else by[names[0]]
 
     return function
 
@@ -132,6 +136,27 @@ def call_of(function: Callable[..., A], *args: Any, **options: Any) -> Call[A]:
     """What a public function would evaluate: another one takes its rule and changes it."""
     prepare = function.__xentropy_prepare__  # type: ignore[attr-defined]
     return cast("Call[A]", prepare(*args, **options))
+
+
+def _checked_out(call: Call[Any], out: Any, wrt: Any, name: str) -> Array:
+    """An array for a gradient: of the argument's framework, shape and dtype, and writable."""
+    backend, leaves = call.backend, dict(zip(call.rule.names, call.leaves, strict=True))
+    like: Array = leaves[name]
+    if isinstance(wrt, tuple) and len(wrt) != 1:
+        raise _errors.option("out", "left out unless there is one gradient", out)
+    if not backend.writes:
+        raise TypeError(f"out was given, but arrays of {backend.name} cannot be written to")
+    if backend_of(out, "out") is not backend:
+        kind = f"{type(out).__module__}.{type(out).__qualname__}"
+        raise TypeError(f"out must be an array of {backend.name}, got a {kind}")
+    if not backend.writable(out):
+        raise TypeError("out must be an array that can be written to, got a read-only one")
+    if backend.shape(out) != backend.shape(like):
+        rule = "the gradient has its shape"
+        raise _errors.shapes("out", backend.shape(out), rule, name, backend.shape(like))
+    if out.dtype != like.dtype or backend.device(out) != backend.device(like):
+        raise TypeError(f"out must have the dtype and device of {name}, got {out.dtype}")
+    return out
 
 
 def _place(rule: Rule, of: str | None) -> int:

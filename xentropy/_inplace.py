@@ -39,8 +39,11 @@ class Ops(Protocol):
     def exp(self, x: Array, *, out: Array | None = None) -> Array:
         """exp(x)."""
 
-    def fraction(self, x: Array, *, out: Array) -> Array:
+    def fraction(self, x: Array, *, out: Array | None) -> Array:
         """x - floor(x) of numbers that are not negative."""
+
+    def reciprocal(self, x: Array) -> Array:
+        """1 / x."""
 
     def log1p(self, x: Array) -> Array:
         """log(1 + x)."""
@@ -56,6 +59,9 @@ class Ops(Protocol):
 
     FEW: float
     """Up to which share rows are better taken out of a block than the whole block looked at."""
+
+    ONE: Numbers
+    """1, as a number that costs an operation least."""
 
     def round(self, x: Array) -> Array:
         """The nearest whole numbers."""
@@ -90,8 +96,8 @@ class Ops(Protocol):
     def copy(self, x: Array, *, out: Array) -> Array:
         """Write x, cast to the dtype of ``out``."""
 
-    def buffer(self, count: int, dtype: DType, like: Array) -> Array:
-        """A flat array of no particular values beside another one."""
+    def buffer(self, shape: tuple[int, ...], dtype: DType, like: Array) -> Array:
+        """An array of no particular values beside another one."""
 
     def result(self, like: Array) -> Array:
         """An array of no particular values for a gradient by ``like``."""
@@ -137,12 +143,14 @@ def visit(
     axis: int,
     temperature: float,
     buffer: Array,
-    spare: Array,
-) -> tuple[Found, bool]:
+    spare: Array | None,
+) -> tuple[Found, bool] | None:
     """Visit a block of rows once; its exponentials fill the buffer.
 
-    The flag says whether a row is confident, which is one with s < 2; then the spare buffer is
-    written to. It may be the same one where nobody wants the exponentials.
+    The flag says whether a row is confident, which is one with s < 2; then the spare buffer, or a
+    new one, is written to. It may be the same where nobody wants the exponentials. None where a
+    row holds NaN or an infinity that cannot be taken here: it makes the sum of the exponentials
+    NaN, or that of t_j (m - x_j).
     """
     peak = ops.max(scores, axis)
     below = ops.subtract(scores, peak, out=buffer)
@@ -152,9 +160,11 @@ def visit(
     gap = _gap(ops, below, t, axis)
     exp = ops.exp(below, out=buffer)
     total = ops.sum(exp, axis)
-    sharp = not ops.smallest(total) >= 2  # NaN is not either
-    rest = _sharp(ops, exp, total, axis, spare) if sharp else total - 1
-    return Found(peak, rest, depth, gap), sharp
+    smallest = ops.smallest(total)
+    if math.isnan(smallest) or not (gap is None or ops.finite(gap)):
+        return None
+    rest = total - ops.ONE if smallest >= 2 else _sharp(ops, exp, total, axis, spare)
+    return Found(peak, rest, depth, gap), smallest < 2
 
 
 def _gap(ops: Ops, below: Array, t: Coefficients, axis: int) -> Array | None:
@@ -175,7 +185,7 @@ def _others(t: Coefficients) -> Numbers:
     return t.dense + share
 
 
-def _sharp(ops: Ops, exp: Array, total: Array, axis: int, spare: Array) -> Array:
+def _sharp(ops: Ops, exp: Array, total: Array, axis: int, spare: Array | None) -> Array:
     """r of rows of which some are confident: from the sum of what is below the top.
 
     That of the fractional parts leaves out all entries that are 1. What they sum to is a whole
@@ -183,24 +193,13 @@ def _sharp(ops: Ops, exp: Array, total: Array, axis: int, spare: Array) -> Array
     """
     few = total < 2 if ops.FEW else None
     if few is not None and ops.count(few) < ops.FEW * math.prod(total.shape):
-        rest = total - 1
+        rest = total - ops.ONE
         rows = ops.moveaxis(exp, axis, -1)[ops.squeeze(few, axis)]
         rest[few] = ops.sum(ops.fraction(rows, out=rows), -1)[:, 0]
         return rest
     below = ops.sum(ops.fraction(exp, out=spare), axis)
-    ties = ops.round(total - below) - 1
+    ties = ops.round(total - below) - ops.ONE
     return below + ties
-
-
-def tame(ops: Ops, found: Found, *, masked: bool) -> bool:
-    """Whether rows hold neither NaN nor an infinity that the visit cannot take.
-
-    Any of them makes the sum of the exponentials NaN, or that of t_j (m - x_j). A label whose
-    class a mask leaves out is not tame either.
-    """
-    others = found.gap is None or ops.finite(found.gap)
-    within = not masked or found.depth is None or ops.finite(found.depth)
-    return others and within and ops.finite(found.rest)
 
 
 def losses(ops: Ops, found: Found, rows: Rows, temperature: float) -> Array:
@@ -234,9 +233,9 @@ def gradient(
     found: Found,
     rows: Rows,
     bar: Numbers,
-    *,
     temperature: float,
     sharp: bool,
+    *,
     out: Array,
 ) -> Array:
     """The gradient bar (w p_j - t_j) / T of all but the label, over the exponentials or elsewhere.
@@ -244,7 +243,11 @@ def gradient(
     Where p is near 1 probabilities t are taken off e - t first, then t r: that does not cancel.
     """
     bar = bar / temperature
-    p, mass, others = 1 / (1 + found.rest), _mass(ops, found, rows, temperature), _others(rows.t)
+    p, mass, others = (
+        ops.reciprocal(found.rest + ops.ONE),
+        _mass(ops, found, rows, temperature),
+        _others(rows.t),
+    )
     if sharp and rows.t.dense is not None:
         made = ops.multiply(exp, mass, out=out)
         made -= others
@@ -268,6 +271,7 @@ def gradient_at_label(
 ) -> Array:
     """The gradient at the label: ((w e - t) - t r) p, in which e - t is 0 where it is the top."""
     exp, mass = ops.exp(found.depth), _mass(ops, found, rows, temperature)
-    apart = (exp if _is_one(mass) else exp * mass) - rows.own
+    apart = exp if _is_one(mass) else exp * mass
+    apart -= ops.ONE if _is_one(rows.own) else rows.own
     apart -= found.rest if _is_one(rows.own) else found.rest * rows.own
-    return apart / (1 + found.rest) * (bar / temperature)
+    return apart / (found.rest + ops.ONE) * (bar / temperature)

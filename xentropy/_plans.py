@@ -51,24 +51,28 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether a loss can be visited in place: one of logits that no link bends.
+    """Whether a rule can be evaluated in blocks of rows: a loss over classes of any row at all."""
+    return isinstance(rule, RowLoss) and 0 not in Leaves(*leaves).logits.shape
+
+
+def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether blocks can be visited in place: of a loss of logits that no link bends.
 
     With a mask only labels: in place, 0 times the infinity of a class that takes no part is NaN.
+    Any other loss is visited in the general form, block by block.
     """
-    if not isinstance(rule, RowLoss) or rule.source != "logits" or rule.link is not None:
+    if rule.source != "logits" or rule.link is not None or leaves.alpha is not None:
         return False
-    given = Leaves(*leaves)
-    uneven = given.where is not None and (rule.label_smoothing != 0 or not rule.hard)
-    return given.alpha is None and not uneven and 0 not in given.logits.shape
+    return leaves.where is None or (rule.hard and rule.label_smoothing == 0)
 
 
 class Task(NamedTuple):
-    """One call: what it needs, what is known and found out of its rows, where its results go.
+    """One call: what it needs, what is known of its rows, where its gradient goes.
 
     ``weighed`` says that the mass of every row is known. ``bar`` is the gradient by every row's
     loss; it and ``gradient`` are None where only the losses are wanted. ``at_label`` holds the
-    labels' logits where a softcap asks for them; ``done`` the blocks that the general form did.
-    Everything of rows keeps the class axis; a number stands for equal rows.
+    labels' logits where a softcap asks for them. Everything of rows keeps the class axis; a number
+    stands for equal rows.
     """
 
     plan: Plan
@@ -77,11 +81,8 @@ class Task(NamedTuple):
     rows: Rows
     weighed: bool
     bar: Numbers
-    found: Found
-    losses: Array
     gradient: Array | None
     at_label: Array | None
-    done: list[Block]
 
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
@@ -103,36 +104,78 @@ def loss_and_gradient(
     return _run(chosen, rule, given, bar, gradient), gradient
 
 
+def written(ops: Ops, gradient: Array, out: Array | None) -> Array:
+    """A gradient that was not written to its place, there."""
+    return gradient if out is None or gradient is out else ops.copy(gradient, out=out)
+
+
 def _run(
     chosen: Plan, rule: RowLoss, leaves: Leaves, bar: Array | float | None, gradient: Array | None
 ) -> Array:
     """Visit all rows. The loss is reduced at the end, the same however the rows were cut."""
-    ops, shape = chosen.ops, leaves.logits.shape
-    cuts = blocks(shape, rule.axis, chosen.block_size, chosen.threads)
-    with ops.quiet():
-        rows, weighed, divisor = _known(chosen, rule, leaves, cuts)
+    with chosen.ops.quiet():
+        cuts = blocks(leaves.logits.shape, rule.axis, chosen.block_size, chosen.threads)
+        in_place = _in_place(rule, leaves)
+        rows, weighed, divisor = _known(chosen, rule, leaves, cuts, in_place=in_place)
         factor = None if bar is None else _spread(chosen.xp, rule, divisor, bar)
-        found, losses = _room(chosen, rule, leaves, rows)
-        picked = None if rule.softcap is None else _at_label(chosen, rule, leaves, rows)
-        task = Task(
-            chosen, rule, leaves, rows, weighed, factor, found, losses, gradient, picked, []
-        )
-        share(partial(_visit_blocks, task), cuts, chosen.threads, ops.quiet)
-        # What is left to do takes a few numbers of every row.
-        cuts = blocks(shape, rule.axis, max(chosen.block_size, ROWS * shape[rule.axis]))
-        share(partial(_finish_blocks, task), cuts, chosen.threads, ops.quiet)
+        picked = None
+        if in_place and rule.softcap is not None:
+            picked = _at_label(chosen, rule, leaves, rows)
+        task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked)
+        if not in_place:
+            losses = _in_general(task, cuts)
+        else:
+            losses = _alone(task) if len(cuts) == 1 else _shared(task, cuts)
         return _reduced(chosen.xp, rule, divisor, losses)
+
+
+def _alone(task: Task) -> Array:
+    """The losses, where one block has all rows."""
+    ops, rule, leaves = task.plan.ops, task.rule, task.leaves
+    buffer = ops.buffer(leaves.logits.shape, rule.dtype, leaves.logits)
+    spare = buffer if task.gradient is None else None
+    found = _visit(task, leaves, None, buffer, spare)
+    if found is None:
+        return _visit_any(task, leaves, None)
+    return _finish(task, None, found)
+
+
+def _in_general(task: Task, cuts: list[Block]) -> Array:
+    """The losses, where blocks are visited in the general form."""
+    if len(cuts) == 1:
+        return _visit_any(task, task.leaves, None)
+    losses = _per_row(task.plan, task.rule, task.leaves)
+
+    def work(left: deque[Block]) -> None:
+        for block in taken(left):
+            losses[block] = _visit_any(task, _cut(task.leaves, block, task.rule), block)
+
+    share(work, cuts, task.plan.threads, task.plan.ops.quiet)
+    return losses
+
+
+def _shared(task: Task, cuts: list[Block]) -> Array:
+    """The losses, where threads share blocks of rows."""
+    (_, ops, size, threads), rule, leaves = task.plan, task.rule, task.leaves
+    losses = _per_row(task.plan, rule, leaves)
+    found, strange = _room(task), deque[Block]()
+    share(partial(_visit_blocks, task, found, losses, strange), cuts, threads, ops.quiet)
+    # What is left to do takes a few numbers of every row.
+    shape = leaves.logits.shape
+    cuts = blocks(shape, rule.axis, max(size, ROWS * shape[rule.axis]))
+    share(partial(_finish_blocks, task, found, losses, strange), cuts, threads, ops.quiet)
+    return losses
 
 
 # What is known before the visit.
 
 
 def _known(
-    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block]
+    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block], *, in_place: bool
 ) -> tuple[Rows, bool, float | None]:
     """What labels and weights tell of the rows, and what a mean divides by."""
-    if not rule.hard:
-        return _soft(chosen, rule, leaves, cuts)
+    if not (rule.hard and in_place):
+        return _weighed(chosen, rule, leaves, cuts)
     bare = leaves.class_weights is None and leaves.sample_weights is None
     if bare and rule.label_smoothing == 0 and _none_ignored(chosen.xp, rule, leaves):
         return _plain(chosen, rule, leaves)
@@ -150,7 +193,7 @@ def _none_ignored(xp: Namespace, rule: RowLoss, leaves: Leaves) -> bool:
 
 def _plain(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, float | None]:
     """Labels alone: every row has the coefficient 1, at its label."""
-    label = chosen.ops.index(chosen.xp.expand_dims(leaves.targets, axis=rule.axis))
+    label = chosen.ops.index(leaves.targets.reshape(_row_shape(rule, leaves)))
     rows = Rows(Coefficients(label=label, on=1.0), 1.0, 1.0, rule.z_loss or None)
     if rule.reduction != "mean":
         return rows, True, None
@@ -176,23 +219,34 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
     return Rows(t, mass, own, z), True, None if how.divisor is None else float(how.divisor)
 
 
-def _soft(
+def _weighed(
     chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block]
 ) -> tuple[Rows, bool, float | None]:
     """Probabilities: they are weighed before the visit where a mean divides by what they sum to."""
-    xp, kept, z = chosen.xp, None, rule.z_loss or None
-    masses = _per_row(chosen, rule, leaves)
+    masses, z = _per_row(chosen, rule, leaves), rule.z_loss or None
     by_mass = rule.reduction == "mean" and rule.normalizer == "weights"
     weighed = by_mass and leaves.normalizer is None
     if weighed:
         weigh = partial(_weigh, chosen, rule, leaves, masses)
         share(weigh, cuts, chosen.threads, chosen.ops.quiet)
-    if leaves.sample_weights is not None:
-        scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
-        kept, z = _stats.counted(xp, scale, scale), None if z is None else z * scale
-    how = rule.reducer(xp, leaves, masses, kept)
+    scale = _scale(chosen, rule, leaves)
+    kept = None if scale is None else _stats.counted(chosen.xp, scale, scale)
+    if z is not None and scale is not None:
+        z = z * scale
+    how = rule.reducer(chosen.xp, leaves, masses, kept)
     divisor = None if how.divisor is None else float(how.divisor)
     return Rows(Coefficients(), masses, None, z), weighed, divisor
+
+
+def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
+    """The sample weight of every row, 0 where it is ignored; None where all are 1."""
+    xp, scale = chosen.xp, None
+    if leaves.sample_weights is not None:
+        scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
+    if not rule.hard or _none_ignored(xp, rule, leaves):
+        return scale
+    kept = xp.expand_dims(leaves.targets != rule.ignore_index, axis=rule.axis)
+    return xp.astype(kept, rule.dtype) if scale is None else xp.where(kept, scale, 0 * scale)
 
 
 def _weigh(chosen: Plan, rule: RowLoss, leaves: Leaves, masses: Array, left: deque[Block]) -> None:
@@ -213,19 +267,23 @@ def _coefficients(
     return t if leaves.class_weights is not None else t._replace(weights=None), mass
 
 
-def _room(chosen: Plan, rule: RowLoss, leaves: Leaves, rows: Rows) -> tuple[Found, Array]:
-    """Room for what is found out about every row, and for its loss."""
-    spread = rows.t.spread is not None or not rule.hard
-    wanted = (rows.z is not None, True, rule.hard, spread, True)
-    *found, losses = (_per_row(chosen, rule, leaves) if want else None for want in wanted)
-    return Found(*found), losses
+def _room(task: Task) -> Found:
+    """Room for what is found out about every row."""
+    rows, rule = task.rows, task.rule
+    others = rows.t.spread is not None or not rule.hard
+    wanted = (rows.z is not None, True, rule.hard, others)
+    return Found(*(_per_row(task.plan, rule, task.leaves) if want else None for want in wanted))
 
 
 def _per_row(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array:
     """Room for one number per row."""
+    return chosen.ops.buffer(_row_shape(rule, leaves), rule.dtype, leaves.logits)
+
+
+def _row_shape(rule: RowLoss, leaves: Leaves) -> tuple[int, ...]:
+    """The shape of what has one number per row."""
     shape = leaves.logits.shape
-    shape = (*shape[: rule.axis], 1, *shape[rule.axis + 1 :])
-    return chosen.ops.buffer(math.prod(shape), rule.dtype, leaves.logits).reshape(shape)
+    return (*shape[: rule.axis], 1, *shape[rule.axis + 1 :])
 
 
 def _at_label(chosen: Plan, rule: RowLoss, leaves: Leaves, rows: Rows) -> Array | None:
@@ -239,54 +297,80 @@ def _at_label(chosen: Plan, rule: RowLoss, leaves: Leaves, rows: Rows) -> Array 
 # The visit.
 
 
-def _visit_blocks(task: Task, left: deque[Block]) -> None:
-    """Take blocks until none is left, all in one buffer."""
+def _visit_blocks(
+    task: Task, found: Found, losses: Array, strange: deque[Block], left: deque[Block]
+) -> None:
+    """Take blocks until none is left, all in one buffer; ``strange`` are those not visited here."""
     ops, rule, buffer = task.plan.ops, task.rule, None
     for block in taken(left):
         leaves = _cut(task.leaves, block, rule)
         shape = leaves.logits.shape
         count = math.prod(shape)
         if buffer is None or buffer.shape[0] < 2 * count:
-            buffer = ops.buffer(2 * count, rule.dtype, leaves.logits)
+            buffer = ops.buffer((2 * count,), rule.dtype, leaves.logits)
         own, spare = (buffer[i * count : (i + 1) * count].reshape(shape) for i in range(2))
-        _visit(task, leaves, block, own, own if task.gradient is None else spare)
+        seen = _visit(task, leaves, block, own, own if task.gradient is None else spare)
+        if seen is None:
+            losses[block] = _visit_any(task, leaves, block)
+            strange.append(block)
+            found.rest[block] = math.nan  # by which these rows are known
+            continue
+        for place, value in zip(found, seen, strict=True):
+            if place is not None:
+                place[block] = value
 
 
-def _visit(task: Task, leaves: Leaves, block: Block, buffer: Array, spare: Array) -> None:
-    """Visit a block: what is found out about its rows, and its gradient, go to their places."""
+def _visit(
+    task: Task, leaves: Leaves, block: Block | None, buffer: Array, spare: Array | None
+) -> Found | None:
+    """Visit a block: what is found out about its rows; its gradient goes to its place.
+
+    None where it holds NaN or an infinity that the visit cannot take; then nothing is written.
+    """
     ops, rule = task.plan.ops, task.rule
     rows, scores = _rows(task, leaves, block, buffer), _scores(task, leaves, buffer)
     how = {"axis": rule.axis, "temperature": rule.temperature, "buffer": buffer, "spare": spare}
-    found, sharp = _inplace.visit(ops, scores, rows.t, **how)
-    if not _inplace.tame(ops, found, masked=leaves.where is not None):
-        _visit_any(task, leaves, block)
-        return
-    for place, value in zip(task.found, found, strict=True):
-        if place is not None:
-            place[block] = value
-    if task.gradient is None:
-        return
-    into, bar = task.gradient[block], _of_rows(task.bar, block)
+    seen = _inplace.visit(ops, scores, rows.t, **how)
+    if seen is None:
+        return None
+    found, sharp = seen
+    if leaves.where is not None and not ops.finite(found.depth):
+        return None  # a label's class takes no part, and its gradient is 0
+    if task.gradient is not None:
+        _write(task, leaves, block, buffer, found, rows, sharp=sharp)
+    return found
+
+
+def _write(
+    task: Task,
+    leaves: Leaves,
+    block: Block | None,
+    exp: Array,
+    found: Found,
+    rows: Rows,
+    *,
+    sharp: bool,
+) -> None:
+    """Write the gradient of a block, but for its labels."""
+    ops, rule = task.plan.ops, task.rule
+    into, bar = _part(task.gradient, block), _part(task.bar, block)
     # Logits that the chain needs must not be written over by their gradient.
-    direct = into.dtype == buffer.dtype and rule.softcap is None
-    out = into if direct else buffer
-    made = _inplace.gradient(
-        ops, buffer, found, rows, bar, temperature=rule.temperature, sharp=sharp, out=out
-    )
+    direct = into.dtype == exp.dtype and rule.softcap is None
+    out, how = into if direct else exp, (rule.temperature, sharp)
+    made = _inplace.gradient(ops, exp, found, rows, bar, *how, out=out)
     if not direct:
         ops.copy(rule.chain(task.plan.xp, leaves, made), out=into)
 
 
-def _visit_any(task: Task, leaves: Leaves, block: Block) -> None:
-    """Visit a block in the general form, which knows infinities and NaN."""
+def _visit_any(task: Task, leaves: Leaves, block: Block | None) -> Array:
+    """The losses of a block in the general form, which knows infinities and NaN."""
     xp, rule = task.plan.xp, task.rule
     visit = rule.visit(xp, leaves)
-    task.losses[block] = visit.left.losses
-    task.found.rest[block] = math.nan  # by which these rows are known
-    task.done.append(block)
     if task.gradient is not None:
-        gradient = _of_rows(task.bar, block) * rule.by_first(xp, leaves, visit)
-        task.gradient[block] = rule.shaped(xp, leaves, gradient)
+        gradient = _part(task.bar, block) * rule.by_first(xp, leaves, visit)
+        into = _part(task.gradient, block)
+        task.plan.ops.copy(rule.shaped(xp, leaves, gradient), out=into)
+    return visit.left.losses
 
 
 def _scores(task: Task, leaves: Leaves, buffer: Array) -> Array:
@@ -298,21 +382,30 @@ def _scores(task: Task, leaves: Leaves, buffer: Array) -> Array:
     return task.plan.ops.copy(leaves.logits, out=buffer)
 
 
-def _rows(task: Task, leaves: Leaves, block: Block, buffer: Array) -> Rows:
+def _rows(task: Task, leaves: Leaves, block: Block | None, buffer: Array) -> Rows:
     """What is known of the rows of a block."""
-    rule, (t, *numbers) = task.rule, task.rows
-    if rule.hard:
-        place = task.plan.ops.place(buffer.shape, t.label[block], rule.axis)
-        t = Coefficients(place, _of_rows(t.on, block), _of_rows(t.spread, block), t.weights)
-        return Rows(t, *(_of_rows(x, block) for x in numbers))
-    t, mass = _coefficients(task.plan.xp, rule, leaves, buffer)
-    task.rows.mass[block] = mass
-    return Rows(t, *(_of_rows(x, block) for x in numbers))
+    if task.rule.hard:
+        rows = _rows_of(task.rows, block)
+        place = task.plan.ops.place(buffer.shape, rows.t.label, task.rule.axis)
+        return rows._replace(t=rows.t._replace(label=place))
+    t, mass = _coefficients(task.plan.xp, task.rule, leaves, buffer)
+    if not task.weighed:
+        task.plan.ops.copy(mass, out=_part(task.rows.mass, block))
+    return _rows_of(task.rows, block)._replace(t=t)
 
 
-def _of_rows(x: Numbers, block: Block) -> Numbers:
-    """The part of an array of rows that keeps the class axis; numbers are for all rows."""
-    return x if x is None or isinstance(x, float) else x[block]
+def _rows_of(rows: Rows, block: Block | None) -> Rows:
+    """What labels tell of the rows of a block."""
+    if block is None:
+        return rows
+    t, *numbers = rows
+    label, on, spread = (_part(x, block) for x in t[:3])
+    return Rows(Coefficients(label, on, spread, t.weights), *(_part(x, block) for x in numbers))
+
+
+def _part(x: Numbers, block: Block | None) -> Numbers:
+    """The part of an array that keeps the class axis; numbers are for all rows."""
+    return x if block is None or x is None or isinstance(x, float) else x[block]
 
 
 def _cut(leaves: Leaves, block: Block, rule: RowLoss) -> Leaves:
@@ -329,36 +422,47 @@ def _cut(leaves: Leaves, block: Block, rule: RowLoss) -> Leaves:
 # What is left to do for every row.
 
 
-def _finish_blocks(task: Task, left: deque[Block]) -> None:
-    """Take blocks until none is left, and make their losses and the gradient at the labels."""
-    ops, (t, *numbers) = task.plan.ops, task.rows
+def _finish_blocks(
+    task: Task, found: Found, losses: Array, strange: deque[Block], left: deque[Block]
+) -> None:
+    """Take blocks until none is left, and finish all rows but the strange ones."""
     for block in taken(left):
-        found = Found(*(_of_rows(x, block) for x in task.found))
-        rows = Rows(t._replace(on=_of_rows(t.on, block)), *(_of_rows(x, block) for x in numbers))
-        losses = _inplace.losses(ops, found, rows, task.rule.temperature)
-        into = task.losses[block]
-        ops.copy(_but(task, found, into, losses), out=into)
-        if task.gradient is not None and t.on is not None:
-            _finish_label(task, block, found, rows)
+        part = Found(*(_part(x, block) for x in found))
+        into = losses[block]
+        known = (part.rest != part.rest) if strange else None
+        made = _finish(task, block, part, known)
+        task.plan.ops.copy(_but(task, known, into, made), out=into)
 
 
-def _finish_label(task: Task, block: Block, found: Found, rows: Rows) -> None:
+def _finish(task: Task, block: Block | None, found: Found, done: Array | None = None) -> Array:
+    """The losses of visited rows; the gradient at their labels goes to its place."""
+    rows = _rows_of(task.rows, block)
+    if task.gradient is not None and task.rule.hard:
+        _finish_labels(task, block, found, rows, done)
+    return _inplace.losses(task.plan.ops, found, rows, task.rule.temperature)
+
+
+def _finish_labels(
+    task: Task, block: Block | None, found: Found, rows: Rows, done: Array | None
+) -> None:
     """Write the gradient at the labels."""
     (xp, ops, *_), rule = task.plan, task.rule
-    into, bar = task.gradient[block], _of_rows(task.bar, block)  # type: ignore[index]
-    place = ops.place(into.shape, rows.t.label[block], rule.axis)
+    into, bar = _part(task.gradient, block), _part(task.bar, block)
+    place = ops.place(into.shape, rows.t.label, rule.axis)
     made = _inplace.gradient_at_label(ops, found, rows, bar, temperature=rule.temperature)
     if task.at_label is not None:
-        made = rule.chain(xp, task.leaves._replace(logits=task.at_label[block]), made)
-    made = xp.astype(made, into.dtype, copy=False)
-    if task.done:
-        made = _but(task, found, ops.pick(into, place, rule.axis), made)
+        leaves = task.leaves._replace(logits=_part(task.at_label, block))
+        made = rule.chain(xp, leaves, made)
+    if made.dtype != into.dtype:
+        made = xp.astype(made, into.dtype)
+    if done is not None:
+        made = _but(task, done, ops.pick(into, place, rule.axis), made)
     ops.put(into, place, made, rule.axis)
 
 
-def _but(task: Task, found: Found, done: Array, made: Array) -> Array:
-    """What was made, but for the rows that the general form has done."""
-    return task.plan.ops.where(found.rest != found.rest, done, made) if task.done else made
+def _but(task: Task, done: Array | None, old: Array, made: Array) -> Array:
+    """What was made, but for the rows that were done in the general form."""
+    return made if done is None else task.plan.ops.where(done, old, made)
 
 
 # How losses become one.
@@ -376,7 +480,7 @@ def _spread(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Array | fl
 def _reduced(xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array) -> Array:
     if rule.reduction == "none":
         return xp.squeeze(losses, axis=rule.axis)
-    total = xp.sum(losses)
+    total = losses.sum()
     if divisor is None:
         return total
     return total / divisor if divisor else xp.zeros_like(total) + rule.empty

@@ -30,6 +30,8 @@ _EXTENSIONS: dict[str, Kind] = {
 class NumPyBackend(Backend):
     """NumPy arrays and scalars; there is no autograd, gradients come from ``value_and_grad``."""
 
+    writes = True
+
     def refuses(self, cls: type) -> str | None:
         """Masked arrays and matrices mean something else by the same operations."""
         if issubclass(cls, np.ma.MaskedArray):
@@ -49,6 +51,10 @@ class NumPyBackend(Backend):
     def kind(self, x: Array) -> Kind:
         """Which kind of numbers an array holds."""
         return _KINDS.get(x.dtype.kind) or _EXTENSIONS.get(x.dtype.name, "other")
+
+    def writable(self, x: Array) -> bool:
+        """Whether an array is no read-only one."""
+        return bool(x.flags.writeable)
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""
@@ -78,11 +84,28 @@ class NumPyBackend(Backend):
         """The values, and the gradients of one by the wanted leaves."""
         chosen = self.plan(rule, leaves)
         if chosen is not None and not any(wanted[1:]):
-            value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
-            return (value[()],), (gradient, *(None for _ in wanted[1:]))
+            into = out if out is None or _apart(out, leaves) else None
+            value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
+            return (value[()],), (
+                _plans.written(_mutable, gradient, out),
+                *(None for _ in wanted[1:]),
+            )
         with np.errstate(all="ignore"):
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
-            return tuple(value[()] for value in values), gradients
+            found = tuple(
+                None if g is None else _plans.written(_mutable, g, out) for g in gradients
+            )
+            return tuple(value[()] for value in values), found
+
+
+def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether what is written block by block touches no entry that is still to be read."""
+    return all(x is None or _same(x, out) or not np.may_share_memory(x, out) for x in leaves)
+
+
+def _same(x: Array, out: Array) -> bool:
+    here = (x.ctypes.data, x.shape, x.strides, x.dtype)
+    return here == (out.ctypes.data, out.shape, out.strides, out.dtype)
 
 
 backend = NumPyBackend("numpy", np, np.int64)

@@ -13,11 +13,13 @@ subtract = np.subtract
 multiply = np.multiply
 exp = np.exp
 log1p = np.log1p
+reciprocal = np.reciprocal
 where = np.where
 moveaxis = np.moveaxis
 squeeze = np.squeeze
 zeros = np.zeros_like
 round = np.rint  # noqa: A001
+ONE = 1
 # NumPy adds up slowly: a quarter of the rows of a block are taken out of it in less time.
 FEW = 0.25
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
@@ -25,10 +27,10 @@ _ROUNDING = np.float32(0.75)
 _NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)
 
 
-def fraction(x: Array, *, out: Array) -> Array:
+def fraction(x: Array, *, out: Array | None) -> Array:
     """What is left of the numbers when their whole parts are taken off."""
     whole = np.floor(x, out=None if out is x else out)
-    return np.subtract(x, whole, out=out)
+    return np.subtract(x, whole, out=whole if out is None else out)
 
 
 def max(x: Array, axis: int) -> Array:  # noqa: A001
@@ -87,9 +89,9 @@ def copy(x: Array, *, out: Array) -> Array:
     return out
 
 
-def buffer(count: int, dtype: DType, like: Array) -> Array:  # noqa: ARG001
-    """A flat array of no particular values."""
-    return np.empty(count, dtype)
+def buffer(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:  # noqa: ARG001
+    """An array of no particular values."""
+    return np.empty(shape, dtype)
 
 
 def result(like: Array) -> Array:

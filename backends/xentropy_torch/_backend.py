@@ -73,26 +73,25 @@ class _InBlocks(torch.autograd.Function):
     """A loss visited in blocks of rows: its gradient by the logits is made in the same visit."""
 
     @staticmethod
-    def forward(ctx: Any, rule: Rule, chosen: Plan, reduced: bool, *leaves: Array | None) -> Array:
-        ctx.rule, ctx.plan, ctx.gradient = rule, chosen, None
+    def forward(ctx: Any, call: tuple[Any, Plan, tuple[Array | None, ...]], _: Array) -> Array:
+        ctx.rule, ctx.plan, leaves = call
+        ctx.gradient = None
         ctx.save_for_backward(*leaves)
-        if not reduced:  # the gradient waits for what each row is worth
-            return _plans.loss(chosen, rule, leaves)
-        loss, ctx.gradient = _plans.loss_and_gradient(chosen, rule, leaves)
+        if ctx.rule.reduction == "none":  # the gradient waits for what each row is worth
+            return _plans.loss(ctx.plan, ctx.rule, leaves)
+        loss, ctx.gradient = _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, bar: Array) -> tuple[Array | None, ...]:
+    def backward(ctx: Any, bar: Array) -> tuple[None, Array | None]:
         leaves = ctx.saved_tensors
+        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            return None, _again(ctx.rule, leaves, bar)
         # It is given away, so that no copy is made of it; who comes again has it made again.
         made, ctx.gradient = ctx.gradient, None
-        if torch.is_grad_enabled():
-            gradient = _again(ctx.rule, leaves, bar)
-        elif made is None:
-            gradient = _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
-        else:
-            gradient = _scaled(ctx, leaves, made, float(bar))
-        return None, None, None, gradient, *(None,) * (len(leaves) - 1)
+        if made is not None:
+            return None, _scaled(ctx, leaves, made, float(bar))
+        return None, _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
 
 
 def _scaled(ctx: Any, leaves: tuple[Array | None, ...], made: Array, bar: float) -> Array:
@@ -155,6 +154,8 @@ def _signed(x: Array) -> Array:
 class TorchBackend(Backend):
     """PyTorch tensors on any device."""
 
+    writes = True
+
     def adopt(self, x: Array) -> Array:
         """Dense layouts only; unsigned integers that PyTorch cannot compare become signed."""
         if x.layout is not torch.strided:
@@ -215,9 +216,27 @@ class TorchBackend(Backend):
         with torch.no_grad():
             chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
             if chosen is not None and not any(wanted[1:]):
-                value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=out)
-                return (value,), (gradient, *(None for _ in wanted[1:]))
-            return super().value_and_grad(rule, leaves, wanted, of)
+                into = out if out is None or _apart(out, leaves) else None
+                value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
+                return (value,), (
+                    _plans.written(_mutable, gradient, out),
+                    *(None for _ in wanted[1:]),
+                )
+            values, gradients = super().value_and_grad(rule, leaves, wanted, of)
+            return values, tuple(
+                None if g is None else _plans.written(_mutable, g, out) for g in gradients
+            )
+
+
+def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether what is written block by block touches no entry that is still to be read."""
+    own = out.untyped_storage().data_ptr()
+    return all(x is None or _same(x, out) or x.untyped_storage().data_ptr() != own for x in leaves)
+
+
+def _same(x: Array, out: Array) -> bool:
+    here = (x.data_ptr(), x.shape, x.stride(), x.dtype)
+    return bool(here == (out.data_ptr(), out.shape, out.stride(), out.dtype))
 
 
 def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
@@ -246,7 +265,7 @@ def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Arr
     first = leaves[0]
     if not (torch.is_grad_enabled() and first is not None and first.requires_grad):
         return _plans.loss(chosen, rule, leaves)
-    return _InBlocks.apply(rule, chosen, rule.reduction != "none", *leaves)
+    return _InBlocks.apply((rule, chosen, leaves), first)
 
 
 backend = TorchBackend("torch", xp, torch.int64)

@@ -14,12 +14,15 @@ subtract = torch.subtract
 multiply = torch.multiply
 exp = torch.exp
 log1p = torch.log1p
+reciprocal = torch.reciprocal
 where = torch.where
 fraction = torch.frac
 moveaxis = torch.moveaxis
 squeeze = torch.squeeze
 zeros = torch.zeros_like
 round = torch.round  # noqa: A001
+# A Python number would become a tensor anew in every operation.
+ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
 quiet: type[AbstractContextManager[Any]] = torch.no_grad
@@ -80,9 +83,9 @@ def copy(x: Array, *, out: Array) -> Array:
     return out.copy_(x)
 
 
-def buffer(count: int, dtype: DType, like: Array) -> Array:
-    """A flat tensor of no particular values."""
-    return torch.empty(count, dtype=dtype, device=like.device)
+def buffer(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:
+    """A tensor of no particular values."""
+    return torch.empty(shape, dtype=dtype, device=like.device)
 
 
 def result(like: Array) -> Array:
