@@ -229,7 +229,7 @@ class RowLoss:
             surprisal = self._surprisal(xp, scores, seen, left)
             bent = _links.bent(xp, balanced, self.link.value, surprisal, self.axis)
             losses = _stats.mass(xp, bent, self.axis)
-        return left._replace(losses=self._with_z(xp, targets, left, losses))
+        return left._replace(losses=self.with_z(xp, targets, left, losses))
 
     def _surprisal(self, xp: Namespace, scores: Array, seen: Shares | None, left: Left) -> Array:
         """-log p of every class."""
@@ -240,7 +240,7 @@ class RowLoss:
         stats = Stats(left.max, left.rest, None, None)
         return _stats.logsumexp(xp, stats, temperature=self.temperature)
 
-    def _with_z(self, xp: Namespace, targets: Targets, left: Left, losses: Array) -> Array:
+    def with_z(self, xp: Namespace, targets: Targets, left: Left, losses: Array) -> Array:
         if self.z_loss == 0:
             return losses
         lse = self.lse(xp, left)
@@ -269,10 +269,10 @@ class RowLoss:
             t,
             axis=self.axis,
             temperature=self.temperature,
-            lse_weight=self._lse_weight(xp, visit),
+            lse_weight=self.lse_weight(xp, visit),
         )
 
-    def _lse_weight(self, xp: Namespace, visit: Visit) -> Array | None:
+    def lse_weight(self, xp: Namespace, visit: Visit) -> Array | None:
         """The derivative of z_loss s lse^2 by the logsumexp."""
         if self.z_loss == 0:
             return None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from xentropy import _fused
 from xentropy._backend import Backend, Rule, ones_of
+from xentropy._options import current
+from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
 
 
@@ -24,9 +28,18 @@ def _push(rule: Rule, primals: Any, tangents: Any) -> tuple[tuple[Array, ...], t
     So one gradient formula, the core's, serves forward mode, reverse mode and their mixtures.
     """
     (leaves,), (directions,) = primals, tangents
+    values, slopes = _slopes(rule, leaves, directions, _wanted(rule, directions))
+    return values, (*slopes, *map(_no_slope, values[len(slopes) :]))
+
+
+def _slopes(
+    rule: Rule,
+    leaves: tuple[Array | None, ...],
+    directions: tuple[Any, ...],
+    wanted: tuple[bool, ...],
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """The values, and the derivatives of the floating ones as the wanted leaves move."""
     values, residuals = rule.forward(jnp, leaves)
-    named = zip(rule.names, directions, strict=True)
-    wanted = tuple(name not in rule.constant and _moves(slope) for name, slope in named)
     residuals = jax.lax.stop_gradient(residuals)
 
     def pull(bars: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -36,13 +49,30 @@ def _push(rule: Rule, primals: Any, tangents: Any) -> tuple[tuple[Array, ...], t
     moved = tuple(d for d, moves in zip(directions, wanted, strict=True) if moves)
     count = len(rule.outputs)
     (slopes,) = jax.linear_transpose(pull, values[:count])(moved)
-    return values, (*slopes, *map(_no_slope, values[count:]))
+    return values, slopes
+
+
+def _wanted(rule: Rule, directions: tuple[Any, ...]) -> tuple[bool, ...]:
+    """Which leaves move that have a gradient."""
+    named = zip(rule.names, directions, strict=True)
+    return tuple(name not in rule.constant and _moves(slope) for name, slope in named)
 
 
 def _moves(direction: Any) -> bool:
     """Whether a leaf has a tangent; one that stands still has no gradient, which may be inf."""
     still = isinstance(direction, jax.custom_derivatives.SymbolicZero)
     return direction is not None and not still and direction.dtype != jax.dtypes.float0
+
+
+def _dense(direction: Any) -> Any:
+    """A tangent as an array."""
+    if not isinstance(direction, jax.custom_derivatives.SymbolicZero):
+        return direction
+    still = jax.dtypes.float0 if direction.dtype == jax.dtypes.float0 else direction.dtype
+    import numpy as np
+
+    make = np.zeros if still == jax.dtypes.float0 else jnp.zeros
+    return make(direction.shape, still)
 
 
 def _no_slope(value: Array) -> Any:
@@ -52,18 +82,119 @@ def _no_slope(value: Array) -> Any:
     return np.zeros(value.shape, jax.dtypes.float0)
 
 
-@partial(jax.jit, static_argnums=0, inline=True)
-def _apply(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
-    return _attached(rule, leaves)
+# Losses of logits have forms that XLA fuses, see `xentropy._fused`.
 
 
-@partial(jax.jit, static_argnums=(0, 2, 3), inline=True)
-def _value_and_grad(
-    rule: Rule, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...], of: int
+@jax.custom_batching.custom_vmap
+def _everywhere(flags: Array) -> Array:
+    return jnp.all(flags)
+
+
+@_everywhere.def_vmap
+def _everywhere_in_a_batch(_: int, __: Any, flags: Array) -> tuple[Array, bool]:
+    """One answer for the whole batch: with one for each, vmap would take both branches."""
+    return _everywhere(flags), False
+
+
+class _XLA:
+    """What XLA offers beyond jax.numpy; on concrete values plain Python does."""
+
+    everywhere = staticmethod(_everywhere)
+
+    @staticmethod
+    def either(flag: Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+        if isinstance(flag, jax.core.Tracer):
+            return jax.lax.cond(flag, yes, no)
+        return yes() if flag else no()
+
+    @staticmethod
+    def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+        zero = jnp.zeros((), a.dtype)
+        sums = jax.lax.reduce(
+            (a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (axis,)
+        )
+        return tuple(jnp.expand_dims(one, axis) for one in sums)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _observed(rule: RowLoss, leaves: Leaves) -> tuple[Array, Left]:
+    """The reduced loss, and what is left of the rows: constants but for their masses."""
+    left = _fused.observe(jnp, _XLA, rule, leaves)
+    return _fused.reduced(jnp, rule, leaves, left), left
+
+
+@partial(_observed.defjvp, symbolic_zeros=True)
+def _push_observed(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (leaves,), (directions,) = primals, tangents
+    value, left = _observed(rule, leaves)
+    still = jax.tree.map(jnp.zeros_like, left)
+    wanted = _wanted(rule, directions)
+    if not any(wanted[1:]):
+        slope = jnp.zeros_like(value)
+        if wanted[0]:
+            slope = _slope(rule, leaves, left, directions.logits)
+        return (value, left), (slope, still)
+    (slope,) = _slopes(rule, leaves, directions, wanted)[1]
+    masses = partial(_fused.masses, jnp, rule)
+    dense = tuple(map(_dense, directions))
+    mass = jax.jvp(masses, (leaves,), (Leaves(*dense),))[1]
+    return (value, left), (slope, still._replace(mass=mass))
+
+
+@partial(jax.checkpoint, prevent_cse=False, static_argnums=0)
+def _slope(rule: RowLoss, leaves: Leaves, left: Left, direction: Array) -> Array:
+    """The derivative of the reduced loss as the logits move.
+
+    It is linear in the direction by products with the gradient, which so makes it its own
+    transpose; what the gradient is made of is kept for that, not the gradient.
+    """
+    gradient = _gradient(rule, leaves, left)
+    rows = jnp.sum(gradient * direction.astype(rule.dtype), axis=rule.axis, keepdims=True)
+    bar = jnp.ones((), rule.dtype)
+    if rule.reduction == "none":
+        return jnp.squeeze(rows, axis=rule.axis)
+    return jnp.sum(rows) * _fused.spread(jnp, rule, leaves, left, bar)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Array:
+    return _fused.gradient(jnp, rule, leaves, left)
+
+
+@_gradient.defjvp
+def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    """Derivatives of the gradient are those of its general form."""
+    (leaves, left), (directions, _) = primals, tangents
+    constant = jax.lax.stop_gradient(left)
+
+    def general(leaves: Leaves) -> Array:
+        return _fused.general_gradient(jnp, rule, leaves, constant)
+
+    return _gradient(rule, leaves, left), jax.jvp(general, (leaves,), (directions,))[1]
+
+
+def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+    if not _fused.suits(rule, leaves):
+        return _attached(rule, leaves)
+    return (_observed(rule, Leaves(*leaves))[0],)
+
+
+def _both(
+    rule: Any, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...], of: int
 ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    if _fused.suits(rule, leaves) and not any(wanted[1:]):
+        given = Leaves(*leaves)
+        value, left = _observed(rule, given)
+        rows = _fused.spread(jnp, rule, given, left, jnp.ones_like(value))
+        gradient = (rows * _gradient(rule, given, left)).astype(given.logits.dtype)
+        return (value,), (gradient, *(None for _ in wanted[1:]))
     values, residuals = rule.forward(jnp, leaves)
     bars = ones_of(jnp, rule, values, of)
     return values, tuple(rule.pullback(jnp, leaves, residuals, bars, wanted, again=True))
+
+
+_apply = jax.jit(_evaluated, static_argnums=0, inline=True)
+_value_and_grad = jax.jit(_both, static_argnums=(0, 2, 3), inline=True)
 
 
 class JaxBackend(Backend):
@@ -91,7 +222,8 @@ class JaxBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to JAX's transformations."""
-        values: tuple[Array, ...] = _apply(rule, tuple(leaves))
+        evaluate = _apply if plan() else _evaluated
+        values: tuple[Array, ...] = evaluate(rule, tuple(leaves))
         return values
 
     def value_and_grad(
@@ -103,8 +235,13 @@ class JaxBackend(Backend):
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one, compiled together."""
         found: tuple[tuple[Array, ...], tuple[Any, ...]]
-        found = _value_and_grad(rule, tuple(leaves), wanted, of)
+        found = (_value_and_grad if plan() else _both)(rule, tuple(leaves), wanted, of)
         return found
+
+
+def plan() -> bool:
+    """Whether a function compiles itself, whatever it is called in: unless an option forbids."""
+    return current().compile is not False
 
 
 _KINDS: tuple[tuple[Kind, DType], ...] = (

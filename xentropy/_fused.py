@@ -1,0 +1,223 @@
+"""Whole rows of logits in forms that a compiler fuses: losses in two visits, gradients in one.
+
+XLA on a CPU does not vectorise a sum that a comparison takes part in, and two sums over one
+exponential are slow where the rows are long. So long rows have s, the sum of all exponentials,
+which is 1 + r: where s >= 2, r = s - 1 loses nothing. Only where a row has s < 2, a confident
+one whose top is alone, its exponentials are summed once more without the top; being below 1, they
+are their own fractional parts. Short rows, and rows that do not lie along the last axis, have
+both sums at once, as one reduction of pairs.
+
+Rows whose loss is not finite make the call visit all of them in the general form, which knows
+infinities and NaN. The gradient is elementwise, where comparisons are free, and needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from xentropy import _reduction, _stats, _targets
+from xentropy._rows import Leaves, Left, RowLoss, Visit
+from xentropy._stats import Coefficients, Shares, Stats, times
+from xentropy._typing import Array, Namespace
+
+T = TypeVar("T")
+
+# Rows of fewer classes have both sums in one reduction of pairs.
+SHORT = 128
+
+
+class Compiler(Protocol):
+    """What a compiler offers beyond its namespace."""
+
+    def everywhere(self, flags: Array) -> Array:
+        """Whether all flags are set, one answer for everything that is computed together."""
+
+    def either(self, flag: Array, yes: Callable[[], T], no: Callable[[], T]) -> T:
+        """What one of two functions gives; the other one costs nothing."""
+
+    def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+        """The sums of two arrays along an axis, which is kept, in one visit."""
+
+
+def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether a loss has these forms: one of logits that no link bends."""
+    if not isinstance(rule, RowLoss) or rule.source != "logits" or rule.link is not None:
+        return False
+    given = Leaves(*leaves)
+    return given.alpha is None and 0 not in given.logits.shape
+
+
+def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
+    """What a visit to the rows leaves: their statistics and losses."""
+    left = _lean(xp, ops, rule, leaves)
+    fine = ops.everywhere(xp.isfinite(left.losses))
+    return ops.either(fine, lambda: left, lambda: rule.visit(xp, leaves).left)
+
+
+def reduced(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
+    """The reduced loss."""
+    value = _reduction.reduce(xp, left.losses, _reducer(xp, rule, leaves, left))
+    return xp.squeeze(value, axis=rule.axis) if rule.reduction == "none" else value
+
+
+def spread(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left, bar: Array) -> Array:
+    """The gradient by every row's loss, given the gradient ``bar`` by the reduced loss."""
+    if rule.reduction == "none":
+        bar = xp.expand_dims(bar, axis=rule.axis)
+    return _reduction.spread(xp, _reducer(xp, rule, leaves, left), bar)
+
+
+def _reducer(
+    xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left
+) -> _reduction.Reducer:
+    kept = None
+    if rule.normalizer == "valid":
+        kept = _targets.kept_rows(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
+    return rule.reducer(xp, leaves, left.mass, kept)
+
+
+def masses(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array:
+    """The sum of the coefficients of every row."""
+    targets = rule.targets(xp, leaves, rule.scores(xp, leaves))
+    return _stats.mass(xp, _targets.coefficients(xp, targets), rule.axis)
+
+
+# The statistics.
+
+
+def _lean(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
+    """The same as the general visit leaves, where the loss of a row is finite."""
+    x = rule.scores(xp, leaves)
+    targets = rule.targets(xp, leaves, x)
+    t = _targets.coefficients(xp, targets)
+    peak = xp.max(x, axis=rule.axis, keepdims=True)
+    short = x.shape[rule.axis] < SHORT or rule.axis != x.ndim - 1
+    rest = (_both_sums if short else _one_sum)(xp, ops, rule, leaves, peak)
+    if leaves.where is None:
+        gap = _gap(xp, rule, x, peak, t)
+    else:
+        gap = _stats.weigh(xp, t, -_stats.below(xp, x, peak, rule.temperature), rule.axis)
+    mass = _stats.mass(xp, t, rule.axis)
+    left = Left(peak, rest, mass, None)
+    losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
+    return left._replace(losses=rule.with_z(xp, targets, left, losses))
+
+
+def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
+    """exp((x - m) / T). Made anew for every sum: what two sums share would be written to memory."""
+    depth = rule.scores(xp, leaves) - peak
+    return xp.exp(depth if rule.temperature == 1.0 else depth / rule.temperature)
+
+
+def _both_sums(
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
+) -> Array:
+    """r: the fractional parts leave out what is 1, of which one is the top."""
+    exp = _exponentials(xp, rule, leaves, peak)
+    whole = xp.floor(exp)
+    below, tops = ops.sum_both(exp - whole, whole, rule.axis)
+    return below + (tops - 1)
+
+
+def _one_sum(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
+    """r from the sum of all; only where rows are confident all are looked at again."""
+    exp = _exponentials(xp, rule, leaves, peak)
+    total = xp.sum(exp, axis=rule.axis, keepdims=True)
+    many = total >= 2
+
+    def sharp() -> Array:
+        exp = _exponentials(xp, rule, leaves, peak)
+        below = xp.sum(exp - xp.floor(exp), axis=rule.axis, keepdims=True)
+        return xp.where(many, total - 1, below)
+
+    return ops.either(ops.everywhere(many), lambda: total - 1, sharp)
+
+
+def _gap(xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients) -> Array:
+    """The sum of t_j (m - x_j) / T."""
+    axis, total = rule.axis, None
+    if t.on is not None:
+        own = _stats.below(xp, _stats.pick(xp, x, t.label, axis), peak, rule.temperature)
+        total = times(xp, t.on, -own)
+    if t.spread is not None:
+        share = xp.sum(t.weights * (peak - x), axis=axis, keepdims=True) / rule.temperature
+        total = times(xp, t.spread, share) + (0 if total is None else total)
+    if t.dense is not None:
+        dense = xp.sum(t.dense * (peak - x), axis=axis, keepdims=True) / rule.temperature
+        total = dense + (0 if total is None else total)
+    return total
+
+
+# The gradient.
+
+
+def gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
+    """The gradient of every row's loss by the logits, not in their dtype yet; elementwise."""
+    x = rule.scores(xp, leaves)
+    targets = rule.targets(xp, leaves, x)
+    t = _targets.coefficients(xp, targets)
+    z = rule.lse_weight(xp, Visit(x, targets, t, None, left, None))
+    made = _by_others(xp, rule, leaves, x, t, left, z)
+    if t.on is not None:
+        own = _by_own(xp, rule, x, t, left, z)
+        here = _stats.class_numbers(xp, x, rule.axis, t.label.dtype) == t.label
+        made = xp.where(here, own, made)
+    made = made if rule.temperature == 1.0 else made / rule.temperature
+    mask = _stats.along(xp, leaves.where, x.ndim, rule.axis)
+    return _stats.cut(xp, rule.chain(xp, leaves, made), mask)
+
+
+def general_gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
+    """The same in operations that can be differentiated to any order, statistics constant."""
+    made = rule.by_first(xp, leaves, rule.visit(xp, leaves, left, again=True))
+    mask = _stats.along(xp, leaves.where, leaves.logits.ndim, rule.axis)
+    return _stats.cut(xp, made, mask)
+
+
+def _exp(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
+    """exp((x - m) / T), 1 at the top even where that is infinite."""
+    depth = xp.where(x == peak, xp.zeros_like(x), x - peak)
+    return xp.exp(depth if temperature == 1.0 else depth / temperature)
+
+
+def _by_others(
+    xp: Namespace,
+    rule: RowLoss,
+    leaves: Leaves,
+    x: Array,
+    t: Coefficients,
+    left: Left,
+    z: Array | None,
+) -> Array:
+    """w p_j - t_j but for the label: (w e - t) - t r over 1 + r, which does not cancel.
+
+    ``z`` adds to the weight of the probabilities. A row that has no weight is not looked at.
+    """
+    rest = _stats.settled(xp, left.max, left.rest)
+    mass = left.mass if z is None else left.mass + z
+    exp, p = _exp(xp, x, left.max, rule.temperature), 1 / (1 + rest)
+    share = _stats.every(xp, t._replace(on=None), x, rule.axis)
+    bare = t.spread is None and t.dense is None
+    made = exp * (p * mass) if bare else ((exp * mass - share) - share * rest) * p
+    weighed = leaves.class_weights is not None or leaves.sample_weights is not None
+    if rule.hard and rule.ignore_index is None and not weighed:
+        return made  # all rows have the mass 1
+    return xp.where(mass == 0, 0 - share, made)
+
+
+def _by_own(
+    xp: Namespace, rule: RowLoss, x: Array, t: Coefficients, left: Left, z: Array | None
+) -> Array:
+    """w p_j - t_j at the label of every row, in the general form: there are few."""
+    peak, rest = left.max, left.rest
+    label = _stats.pick(xp, x, t.label, rule.axis)
+    depth = _stats.below(xp, label, peak, rule.temperature)
+    seen = Shares(depth, xp.exp(depth), label == peak, rest, rest)
+    own = t.on
+    if t.spread is not None:
+        own = own + t.spread * _targets.lookup(xp, t.weights, t.label)
+    made = _stats.residual(xp, seen, peak, own, left.mass)
+    if z is None:
+        return made
+    return made + times(xp, z, _stats.probabilities(xp, seen, peak))
