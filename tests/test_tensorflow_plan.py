@@ -126,7 +126,7 @@ def test_tensors_and_arrays_share_memory(dtype: str, shape: tuple[int, ...]) -> 
     assert seen.dtype == like.dtype.as_numpy_dtype
     assert not seen.flags.writeable
     array = _memory.empty(shape, like.dtype.as_numpy_dtype)
-    assert array.ctypes.data % 64 == 0
+    assert array.ctypes.data % 64 == 0 or array.size == 0
     given = _memory.tensor(array, like)
     array[...] = 3
     assert given.dtype == like.dtype

@@ -68,9 +68,7 @@ def spread(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left, bar: Array)
     return _reduction.spread(xp, _reducer(xp, rule, leaves, left), bar)
 
 
-def _reducer(
-    xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left
-) -> _reduction.Reducer:
+def _reducer(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> _reduction.Reducer:
     kept = None
     if rule.normalizer == "valid":
         kept = _targets.kept_rows(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
@@ -110,9 +108,7 @@ def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> 
     return xp.exp(depth if rule.temperature == 1.0 else depth / rule.temperature)
 
 
-def _both_sums(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
-) -> Array:
+def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
     """r: the fractional parts leave out what is 1, of which one is the top."""
     exp = _exponentials(xp, rule, leaves, peak)
     whole = xp.floor(exp)

@@ -30,12 +30,12 @@ class Visit(NamedTuple):
 
 
 def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
-    """How a rule is evaluated: in blocks of rows, or whole.
+    """How a rule is evaluated eagerly: in blocks of rows, or, without a plan, whole.
 
     In blocks what can be visited in place, of eager tensors in a CPU's memory, where no tape
     and no accumulator watches anything but the logits.
     """
-    if not tf.executing_eagerly() or not _plans.suits(rule, leaves):
+    if not _plans.suits(rule, leaves):
         return None
     if not all(x is None or on_host(x) for x in leaves) or watched(*leaves[1:]):
         return None

@@ -24,6 +24,7 @@ log = tf.math.log
 log1p = tf.math.log1p
 tanh = tf.math.tanh
 cosh = tf.math.cosh
+floor = tf.math.floor
 isinf = tf.math.is_inf
 isnan = tf.math.is_nan
 isfinite = tf.math.is_finite
