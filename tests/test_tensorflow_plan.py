@@ -90,11 +90,13 @@ def test_graphs_and_gradients_by_weights_are_whole(visits: list[str]) -> None:
 
 
 def test_a_version_that_does_not_tell_what_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from xentropy_tensorflow import _eager
+    from xentropy_tensorflow import _tapes
 
-    monkeypatch.setattr(_eager, "_recorded_kinds", len)
+    monkeypatch.setattr(_tapes, "_kinds", None)
+    monkeypatch.setattr(_tapes, "_tangents", None)
     near(gradient(logits()), ROWS / N)
     near(xe.cross_entropy(logits(), tf.constant(LABELS)), LOSSES.mean())
+    near(tf.function(gradient, autograph=False)(logits()), ROWS / N)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])

@@ -12,6 +12,7 @@ from xentropy._typing import Array, Kind, Namespace
 from xentropy_tensorflow import _eager, _graph
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import on_host, view
+from xentropy_tensorflow._tapes import watched
 
 
 class TensorFlowBackend(Backend):
@@ -90,7 +91,7 @@ class TensorFlowBackend(Backend):
         of: int = 0,
     ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
         """The values, and the gradients of one by the wanted leaves."""
-        chosen = None if any(wanted[1:]) or _eager.watched(*leaves) else plan(rule, leaves)
+        chosen = None if any(wanted[1:]) or watched(*leaves) else plan(rule, leaves)
         if not isinstance(chosen, _eager.Visit):
             return super().value_and_grad(rule, leaves, wanted, of)
         value, gradient = _eager.loss_and_gradient(chosen, leaves[0])

@@ -19,6 +19,7 @@ from xentropy._rows import RowLoss
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import empty, on_host, tensor, view
+from xentropy_tensorflow._tapes import watched
 
 
 class Visit(NamedTuple):
@@ -50,27 +51,6 @@ def _of_numpy(rule: Any, index_dtype: Any) -> RowLoss:
     """The same rule with NumPy's dtypes."""
     twin: RowLoss = replace(rule, dtype=rule.dtype.as_numpy_dtype, index_dtype=index_dtype)
     return twin
-
-
-def watched(*tensors: Array | None) -> bool:
-    """Whether a tape or an accumulator records what is done with one of the tensors."""
-    return _recorded([x for x in tensors if x is not None])
-
-
-def _recorder() -> Any:
-    """What TensorFlow itself asks; in a version that has it no more, all is taken for recorded."""
-    try:
-        from tensorflow.python import pywrap_tfe
-    except ImportError:
-        return len
-    return getattr(pywrap_tfe, "TFE_Py_TapeSetPossibleGradientTypes", len)
-
-
-_recorded_kinds = _recorder()
-
-
-def _recorded(tensors: list[Array]) -> bool:
-    return bool(_recorded_kinds(tensors))
 
 
 def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:

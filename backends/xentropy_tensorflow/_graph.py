@@ -16,6 +16,7 @@ from xentropy._options import current
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
+from xentropy_tensorflow._tapes import pushed
 
 T = TypeVar("T")
 
@@ -33,12 +34,14 @@ class Form(NamedTuple):
 def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
     """How a rule is evaluated in a graph: in few operations, or, without a plan, in general.
 
-    It takes a known number of classes. XLA compiles these operations by themselves if every length
-    is known and the array large; ``compile`` of `xentropy.options` says otherwise.
+    It takes a known number of classes, and no forward mode. XLA compiles these operations by
+    themselves if every length is known and the array large; ``compile`` of `xentropy.options`
+    says otherwise.
     """
     if not isinstance(rule, RowLoss) or not _fused.suits(rule, leaves):
         return None
-    if leaves[0] is None or leaves[0].shape[rule.axis] is None:
+    # Forward mode sees through a gradient of our own to the operations inside.
+    if leaves[0] is None or leaves[0].shape[rule.axis] is None or pushed(*leaves):
         return None
     known = all(x is None or x.shape.is_fully_defined() for x in leaves)
     asked = current().compile
