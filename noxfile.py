@@ -8,6 +8,7 @@
     nox -s tests             the test suite, on every backend in turn
     nox -s "tests(torch)"    on one backend; arguments after -- go to pytest
     nox -s parity            all backends against the oracle and each other -> parity-report/
+    nox -s bench             ours against each framework's own function -> bench-report/
 
 What a session installs is named once: the dependency groups of pyproject.toml say what,
 constraints.txt says which version.
@@ -70,6 +71,15 @@ def parity(session: nox.Session) -> None:
     arguments = session.posargs or ["--out", str(ROOT / "parity-report")]
     # -P: the installed package, not the one in the directory that python -m starts from.
     session.run("python", "-P", "-m", "xentropy", "parity", *arguments, env=QUIET)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Time ours and each framework's own function; `-- --quick` takes minutes."""
+    install(session, "bench", "together", project=".[parity]")
+    arguments = session.posargs or ["--out", str(ROOT / "bench-report")]
+    # From the checkout, which `benchmarks` is part of and no wheel holds.
+    session.run("python", "-m", "benchmarks", *arguments, env=QUIET)
 
 
 @nox.session

@@ -68,6 +68,9 @@ CHECKS = [
     (xe.log_sigmoid, (X,)),
     (lambda p: xe.cross_entropy(p, LABELS, ignore_index=-1, from_logits=False), (UNIT,)),
     (lambda p: xe.nll_loss(p, LABELS, ignore_index=-1, reduction="sum"), (X,)),
+    (lambda x: xe.cross_entropy(x, LABELS, ignore_index=-1, label_smoothing=0.1), (X,)),
+    (lambda x: xe.cross_entropy(x, LABELS, ignore_index=-1, reduction="none"), (X,)),
+    (lambda x: xe.cross_entropy(x, UNIT.detach(), softcap=3.0), (X,)),
 ]
 
 

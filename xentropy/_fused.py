@@ -50,9 +50,11 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
 
 def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
     """What a visit to the rows leaves: their statistics and losses."""
-    left = _lean(xp, ops, rule, leaves)
+    left = _visit(xp, ops, rule, leaves, careful=False)
     fine = ops.everywhere(xp.isfinite(left.losses))
-    return ops.either(fine, lambda: left, lambda: rule.visit(xp, leaves).left)
+    return ops.either(
+        fine, lambda: left, lambda: _visit(xp, ops, rule, leaves, careful=True)
+    )
 
 
 def reduced(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
@@ -84,18 +86,23 @@ def masses(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array:
 # The statistics.
 
 
-def _lean(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
-    """The same as the general visit leaves, where the loss of a row is finite."""
+def _visit(
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, careful: bool
+) -> Left:
+    """The statistics and losses of rows; where all losses are finite, care makes no difference."""
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
     peak = xp.max(x, axis=rule.axis, keepdims=True)
-    short = x.shape[rule.axis] < SHORT or rule.axis != x.ndim - 1
-    rest = (_both_sums if short else _one_sum)(xp, ops, rule, leaves, peak)
-    if leaves.where is None:
-        gap = _gap(xp, rule, x, peak, t)
+    if careful:
+        rest = _rest_with_care(xp, ops, rule, x, peak)
     else:
+        short = x.shape[rule.axis] < SHORT or rule.axis != x.ndim - 1
+        rest = (_both_sums if short else _one_sum)(xp, ops, rule, leaves, peak)
+    if careful or leaves.where is not None:
         gap = _stats.weigh(xp, t, -_stats.below(xp, x, peak, rule.temperature), rule.axis)
+    else:
+        gap = _gap(xp, rule, x, peak, t)
     mass = _stats.mass(xp, t, rule.axis)
     left = Left(peak, rest, mass, None)
     losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
@@ -110,9 +117,20 @@ def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> 
 
 def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
     """r: the fractional parts leave out what is 1, of which one is the top."""
-    exp = _exponentials(xp, rule, leaves, peak)
+    return _apart(xp, ops, _exponentials(xp, rule, leaves, peak), rule.axis)
+
+
+def _rest_with_care(
+    xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array
+) -> Array:
+    """r of any rows: a row of -inf has none."""
+    rest = _apart(xp, ops, _exp(xp, x, peak, rule.temperature), rule.axis)
+    return xp.where(peak == -float("inf"), xp.zeros_like(rest), rest)
+
+
+def _apart(xp: Namespace, ops: Compiler, exp: Array, axis: int) -> Array:
     whole = xp.floor(exp)
-    below, tops = ops.sum_both(exp - whole, whole, rule.axis)
+    below, tops = ops.sum_both(exp - whole, whole, axis)
     return below + (tops - 1)
 
 
@@ -172,8 +190,13 @@ def general_gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -
 
 
 def _exp(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
-    """exp((x - m) / T), 1 at the top even where that is infinite."""
-    depth = xp.where(x == peak, xp.zeros_like(x), x - peak)
+    """exp((x - m) / T), 1 at the top even where that is infinite, by a minimum.
+
+    XLA on a CPU is half as slow again where one program chooses twice: at the top, and at labels.
+    """
+    edge = xp.zeros_like(peak) + float(xp.finfo(peak.dtype).max)
+    near = xp.where(xp.isinf(peak), xp.where(peak > 0, edge, -edge), peak)
+    depth = xp.minimum(x - near, xp.zeros_like(x))
     return xp.exp(depth if temperature == 1.0 else depth / temperature)
 
 
@@ -212,7 +235,8 @@ def _by_own(
     seen = Shares(depth, xp.exp(depth), label == peak, rest, rest)
     own = t.on
     if t.spread is not None:
-        own = own + t.spread * _targets.lookup(xp, t.weights, t.label)
+        weights = xp.broadcast_to(t.weights, x.shape)  # masks come in several shapes
+        own = own + t.spread * _stats.pick(xp, weights, t.label, rule.axis)
     made = _stats.residual(xp, seen, peak, own, left.mass)
     if z is None:
         return made

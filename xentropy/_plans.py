@@ -104,9 +104,13 @@ def loss_and_gradient(
     return _run(chosen, rule, given, bar, gradient), gradient
 
 
-def written(ops: Ops, gradient: Array, out: Array | None) -> Array:
-    """A gradient that was not written to its place, there."""
-    return gradient if out is None or gradient is out else ops.copy(gradient, out=out)
+def written(
+    ops: Ops, gradients: tuple[Array | None, ...], out: Array | None
+) -> tuple[Array | None, ...]:
+    """Gradients, of which the only one is in its place where a place is given."""
+    if out is None or any(gradient is out for gradient in gradients):
+        return gradients
+    return tuple(None if g is None else ops.copy(g, out=out) for g in gradients)
 
 
 def _run(

@@ -193,8 +193,8 @@ def _both(
     return values, tuple(rule.pullback(jnp, leaves, residuals, bars, wanted, again=True))
 
 
-_apply = jax.jit(_evaluated, static_argnums=0, inline=True)
-_value_and_grad = jax.jit(_both, static_argnums=(0, 2, 3), inline=True)
+_apply = jax.jit(_evaluated, static_argnums=0)
+_value_and_grad = jax.jit(_both, static_argnums=(0, 2, 3))
 
 
 class JaxBackend(Backend):

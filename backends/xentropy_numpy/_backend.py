@@ -86,16 +86,11 @@ class NumPyBackend(Backend):
         if chosen is not None and not any(wanted[1:]):
             into = out if out is None or _apart(out, leaves) else None
             value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
-            return (value[()],), (
-                _plans.written(_mutable, gradient, out),
-                *(None for _ in wanted[1:]),
-            )
+            found = (gradient, *(None for _ in wanted[1:]))
+            return (value[()],), _plans.written(_mutable, found, out)
         with np.errstate(all="ignore"):
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
-            found = tuple(
-                None if g is None else _plans.written(_mutable, g, out) for g in gradients
-            )
-            return tuple(value[()] for value in values), found
+            return tuple(x[()] for x in values), _plans.written(_mutable, gradients, out)
 
 
 def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:

@@ -85,7 +85,7 @@ class _InBlocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, bar: Array) -> tuple[None, Array | None]:
         leaves = ctx.saved_tensors
-        if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+        if torch.is_grad_enabled() or _batched(bar):
             return None, _again(ctx.rule, leaves, bar)
         # It is given away, so that no copy is made of it; who comes again has it made again.
         made, ctx.gradient = ctx.gradient, None
@@ -137,6 +137,13 @@ def _tracing() -> bool:
 def _watched() -> bool:
     """Whether a mode sees every operation: that of fake tensors, or of make_fx."""
     return torch._C._len_torch_dispatch_stack() > 0
+
+
+def _batched(x: Array) -> bool:
+    """Whether a tensor stands for many, by either of PyTorch's vmaps."""
+    if torch._C._are_functorch_transforms_active():
+        return True
+    return bool(torch._C._functorch.is_legacy_batchedtensor(x))
 
 
 # PyTorch stores these dtypes but computes next to nothing with them.
@@ -218,14 +225,10 @@ class TorchBackend(Backend):
             if chosen is not None and not any(wanted[1:]):
                 into = out if out is None or _apart(out, leaves) else None
                 value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
-                return (value,), (
-                    _plans.written(_mutable, gradient, out),
-                    *(None for _ in wanted[1:]),
-                )
+                found = (gradient, *(None for _ in wanted[1:]))
+                return (value,), _plans.written(_mutable, found, out)
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
-            return values, tuple(
-                None if g is None else _plans.written(_mutable, g, out) for g in gradients
-            )
+            return values, _plans.written(_mutable, gradients, out)
 
 
 def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:

@@ -1,0 +1,161 @@
+"""Nobody is timed at computing something else: every contender against float64, at tiny shapes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import inputs, measured, timed
+from benchmarks.cases import DIRECTIONS, DTYPES, ROWS, TARGETS, Cell, Request
+from benchmarks.contenders import BACKENDS, frameworks
+
+ALONE = [
+    pytest.param(name, marks=pytest.mark.backends(name)) for name in BACKENDS if name != "numpy"
+]
+# NumPy's gradients are compared with PyTorch's.
+EVERY = [pytest.param("numpy", marks=pytest.mark.needs("numpy", "torch")), *ALONE]
+SHAPES = [(6, 5), (2, 3, 2, 2)]
+#: A loss that is returned in the logits' dtype has its rounding.
+TOLERANCE = {"float32": 2e-6, "bfloat16": 1e-2, "float16": 2e-3}
+
+
+@pytest.fixture(params=EVERY)
+def backend(request):
+    for package in BACKENDS[request.param].packages:
+        pytest.importorskip(package)
+    pytest.importorskip("ml_dtypes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as the processes of the benchmark do
+        yield request.param
+
+
+def expected(cell):
+    """Mean loss and its gradient from their definitions, in float64."""
+    logits, targets = inputs.make(cell)
+    z = np.moveaxis(logits.astype(np.float64), cell.axis, -1)
+    if cell.targets == "soft":
+        t = np.moveaxis(targets.astype(np.float64), cell.axis, -1)
+    else:
+        t = np.eye(cell.classes)[targets]
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    rows = z[..., 0].size
+    gradient = (p * t.sum(-1, keepdims=True) - t) / rows
+    return -(t * np.log(p)).sum() / rows, np.moveaxis(gradient, -1, cell.axis)
+
+
+def contenders(framework, cell):
+    found = {one.name: one for pair in framework.pairs(cell) for one in (pair.ours, pair.theirs)}
+    return {name: one for name, one in found.items() if name != "copy"}
+
+
+def check(answer, cell):
+    loss, gradient = expected(cell)
+    tolerance = TOLERANCE[cell.dtype]
+    np.testing.assert_allclose(answer.loss, loss, rtol=tolerance, atol=tolerance)
+    if cell.direction == "forward":
+        assert answer.gradient is None
+    else:
+        np.testing.assert_allclose(answer.gradient, gradient, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("targets", TARGETS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_contender_computes_the_loss_and_the_gradient(
+    backend, shape, dtype, targets, direction
+):
+    cell = Cell(shape, dtype, targets, "normal", direction)
+    framework = frameworks(backend)[0]
+    framework.start()
+    found = contenders(framework, cell)
+    main = dtype == "float32" and shape == SHAPES[0]
+    for name, one in found.items():
+        # What takes seconds to compile is the same function in every other cell.
+        if "compiled" not in name or main:
+            check(framework.read(one.call(framework.operands(inputs.make(cell)))), cell)
+    assert len(found) >= 2
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_operands_are_not_changed(backend, shape):
+    framework, cell = frameworks(backend)[0], Cell(shape)
+    operands = framework.operands(inputs.make(cell))
+    for name, one in contenders(framework, cell).items():
+        if "compiled" not in name:
+            for _ in range(2):
+                check(framework.read(one.call(operands)), cell)
+
+
+def test_every_mode_of_a_backend_is_compared_with_its_own_and_one_with_a_copy(backend):
+    pairs = frameworks(backend)[0].pairs(Cell((6, 5)))
+    native = [pair.mode for pair in pairs if pair.kind == "native"]
+    assert tuple(native) == BACKENDS[backend].modes
+    (copy,) = (pair for pair in pairs if pair.kind == "copy")
+    assert copy.mode == native[0]
+    for pair in pairs:
+        assert pair.ours.name.startswith("xe.")
+        assert not pair.theirs.name.startswith("xe.")
+
+
+def test_a_copy_is_a_copy(backend):
+    framework, cell = frameworks(backend)[0], Cell((6, 5))
+    operands = framework.operands(inputs.make(cell))
+    (copy,) = (pair.theirs for pair in framework.pairs(cell) if pair.kind == "copy")
+    (made,) = copy.call(operands)
+    found, given = (np.asarray(each, np.float64) for each in (made, framework.logits(operands)))
+    np.testing.assert_array_equal(found, given)
+    assert made is not framework.logits(operands)
+
+
+def test_a_process_writes_samples_and_losses_of_every_cell(backend, capsys):
+    modes = BACKENDS[backend].modes[:1]
+    asked = Request(((6, 5),), ("float32",), TARGETS, ROWS, DIRECTIONS, modes, 0.001)
+    framework = frameworks(backend)[0]
+    records = list(timed.timed(framework, backend, asked))
+    cells = list(asked.cells())
+    assert [record["cell"] for record in records] == [cell.json() for cell in cells]
+    assert capsys.readouterr().out.splitlines() == [cell.name for cell in cells]
+    for cell, record in zip(cells, records, strict=True):
+        assert record["failed"] == {}
+        assert {pair[0] for pair in record["pairs"]} == set(modes)
+        assert set(record["losses"]) == set(record["samples"]) - {"copy"}
+        for loss in record["losses"].values():
+            assert loss == pytest.approx(expected(cell)[0], rel=1e-5, abs=1e-6)
+
+
+def test_a_contender_that_fails_is_left_out_with_its_reason(backend):
+    framework, cell = frameworks(backend)[0], Cell((6, 5))
+    ours, theirs = framework.pairs(cell)[0].ours, framework.pairs(cell)[0].theirs
+
+    def refuse(_):
+        raise TypeError("not this dtype\nand a long explanation")
+
+    pair = replace(framework.pairs(cell)[0], theirs=replace(theirs, call=refuse))
+    operands = framework.operands(inputs.make(cell))
+    record = timed.record(framework, cell, [pair], operands, 0.001)
+    assert record["failed"] == {theirs.name: "TypeError: not this dtype"}
+    assert set(record["samples"]) == {ours.name}
+
+
+def test_dispatch_is_measured(backend):
+    assert 1 < timed.dispatch(frameworks(backend)[0], count=100) < 1e6
+
+
+@pytest.mark.needs("numpy", "torch")
+def test_memory_of_every_contender_is_measured(monkeypatch):
+    """The gradient at least; here on rows so few that nothing else can be said."""
+    from benchmarks import peak
+
+    if peak.lacking():
+        pytest.skip(peak.lacking())
+    monkeypatch.setattr(measured, "LEAST", 1)
+    asked = Request(((4096, 256),), ("float32",), ("hard",), ("normal",))
+    (forward, both) = measured.measured(frameworks("numpy")[0], "numpy", asked)
+    assert forward["failed"] == both["failed"] == {}
+    gradient = Cell((4096, 256)).nbytes
+    for taken in both["bytes"].values():
+        assert taken >= gradient - peak.RESOLUTION

@@ -1,0 +1,180 @@
+"""The forms that XLA fuses: the same as the definitions, and memory for one gradient only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xentropy as xe
+
+jax = pytest.importorskip("jax")
+pytestmark = pytest.mark.backends("jax")
+
+import jax.numpy as jnp  # noqa: E402 - after the skip
+
+RNG = np.random.default_rng(11)
+INF, NAN = np.inf, np.nan
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"temperature": 0.5},
+    {"label_smoothing": 0.2},
+    {"z_loss": 0.1},
+    {"softcap": 3.0},
+    {"class_weights": True},
+    {"temperature": 2.0, "label_smoothing": 0.1, "z_loss": 0.01, "class_weights": True},
+]
+
+
+@pytest.fixture(autouse=True)
+def wide() -> Any:
+    with jax.enable_x64(True):
+        yield
+
+
+def rows(classes: int) -> np.ndarray:
+    """Plain, confident, tied and steep rows, and one with a class of -inf."""
+    x = RNG.standard_normal((6, classes)) * 3
+    x[1] = 0.0
+    x[1, 2] = 40.0
+    x[2, :2] = x[2].max() + 1
+    x[3] *= 50
+    x[4, 1] = -INF
+    x[5] = 0.0
+    return x
+
+
+def defined(x: np.ndarray, labels: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+    """The losses of rows by the definition, in long double."""
+    x, k = x.astype(np.longdouble), x.shape[-1]
+    if "softcap" in options:
+        x = options["softcap"] * np.tanh(x / options["softcap"])
+    x = x / options.get("temperature", 1.0)
+    peak = x.max(-1, keepdims=True)
+    top = np.arange(k) == x.argmax(-1)[:, None]
+    rest = np.where(top, 0, np.exp(x - peak)).sum(-1, keepdims=True)
+    smooth = options.get("label_smoothing", 0.0)
+    t = (1 - smooth) * (np.arange(k) == labels[:, None]) + smooth / k
+    t = t * np.asarray(options.get("class_weights", np.ones(k)))
+    gap = np.where(t == 0, 0, t * np.where(t == 0, 0, np.log1p(rest) + (peak - x))).sum(-1)
+    return gap + options.get("z_loss", 0.0) * (peak + np.log1p(rest))[:, 0] ** 2
+
+
+def filled(options: dict[str, Any], classes: int) -> dict[str, Any]:
+    weights = np.linspace(0.5, 2.0, classes)
+    return {k: jnp.asarray(weights) if k == "class_weights" else v for k, v in options.items()}
+
+
+@pytest.mark.parametrize("classes", [5, 300])
+@pytest.mark.parametrize("given", OPTIONS, ids=lambda o: "-".join(o) or "plain")
+def test_losses_and_gradients(given: dict[str, Any], classes: int) -> None:
+    options, x = filled(given, classes), rows(classes)
+    labels = np.array([0, 2, 1, int(x[3].argmax()), 3, 4])
+    if "label_smoothing" in given:
+        x[4, 1] = -5.0  # a share of the target on -inf is an infinite loss
+
+    def loss(x: Any) -> Any:
+        return xe.cross_entropy(x, jnp.asarray(labels), reduction="none", **options)
+
+    wanted = defined(x, labels, options)
+    np.testing.assert_allclose(loss(jnp.asarray(x)), wanted.astype(float), rtol=1e-13)
+    got = np.asarray(jax.grad(lambda x: loss(x).sum())(jnp.asarray(x)))
+    both = xe.value_and_grad(xe.cross_entropy)(
+        jnp.asarray(x), jnp.asarray(labels), reduction="none", **options
+    )
+    np.testing.assert_array_equal(both[1], got)
+    for j in (0, 1, 2, classes - 1):
+        step = np.where(np.arange(classes) == j, 1e-6, 0.0)
+        sides = [defined(x + s * step, labels, options) for s in (1, -1)]
+        with np.errstate(invalid="ignore"):
+            slope = ((sides[0] - sides[1]) / 2e-6).astype(float)
+        rows_ = [0, 1, 3, 4] if "temperature" not in given else [0, 1]
+        np.testing.assert_allclose(got[rows_, j], slope[rows_], rtol=2e-6, atol=2e-8)
+
+
+@pytest.mark.parametrize("classes", [4, 300])
+def test_rows_that_are_not_finite(classes: int) -> None:
+    """Whole rows of -inf, +inf once and twice, NaN, an ignored row of NaN, a label too large."""
+    x = np.zeros((7, classes), np.float32)
+    x[0], x[1, 1], x[2, :2], x[3, 2], x[4] = -INF, INF, INF, NAN, NAN
+    labels = np.array([0, 1, 0, 0, -1, classes + 5, 0])
+
+    @jax.jit  # so that the label is not looked at
+    def both(x: Any, labels: Any) -> Any:
+        function = xe.value_and_grad(xe.cross_entropy)
+        return function(x, labels, ignore_index=-1, reduction="none")
+
+    loss, grad = (np.asarray(a) for a in both(jnp.asarray(x), jnp.asarray(labels)))
+    assert np.isnan(loss[[0, 2, 3, 5]]).all()
+    assert np.isnan(grad[[0, 2, 3, 5]]).all()
+    assert loss[1] == loss[4] == 0
+    assert (grad[[1, 4]] == 0).all()
+    np.testing.assert_allclose(loss[6], np.log(classes), rtol=1e-6)
+    np.testing.assert_allclose(grad[6].sum(), 0, atol=1e-6)
+    other = both(jnp.asarray(x[1:2]), jnp.asarray([0]))
+    assert np.asarray(other[0])[0] == INF
+    assert np.asarray(other[1])[0, :3].tolist() == [-1, 1, 0]
+
+
+def test_second_derivatives_agree_in_every_mode() -> None:
+    x = jnp.asarray([[0.3, -1.0, 2.0, 0.1], [60.0, 0.0, 0.0, -1.0]])
+
+    def loss(x: Any) -> Any:
+        return xe.cross_entropy(x, jnp.asarray([1, 0]), reduction="sum")
+
+    grad = jax.grad(loss)
+    e = np.exp(np.asarray(x) - np.asarray(x).max(-1, keepdims=True))
+    p = e / e.sum(-1, keepdims=True)
+    wanted = np.diag(p[0]) - np.outer(p[0], p[0])
+    found = {
+        "forward over reverse": jax.jacfwd(grad)(x),
+        "reverse over reverse": jax.jacrev(grad)(x),
+        "reverse over forward": jax.jacrev(jax.jacfwd(loss))(x),
+        "forward over forward": jax.jacfwd(jax.jacfwd(loss))(x),
+        "forward over both": jax.jacfwd(lambda x: xe.value_and_grad(xe.cross_entropy)(
+            x, jnp.asarray([1, 0]), reduction="sum")[1])(x),
+    }
+    tail = np.exp(-60.0) * (2 + np.exp(-1.0))
+    for name, hessian in found.items():
+        np.testing.assert_allclose(hessian[0, :, 0], wanted, rtol=1e-12, atol=1e-16, err_msg=name)
+        np.testing.assert_allclose(hessian[1, 0, 1, 0], tail, rtol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", [(64, 4096), (4096, 16), (8, 12, 64, 64)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gradient_is_the_only_buffer_of_its_size(shape: tuple[int, ...], dtype: str) -> None:
+    """With labels no exponentials are held, but that XLA widens what it sums of narrow logits."""
+    axis = -1 if len(shape) == 2 else 1
+    x = jnp.zeros(shape, dtype)
+    labels = jnp.zeros(shape[:1] + shape[2:] if axis == 1 else shape[:-1], jnp.int32)
+
+    def loss(x: Any, labels: Any) -> Any:
+        return xe.cross_entropy(x, labels, axis=axis)
+
+    compiled = jax.jit(jax.value_and_grad(loss)).lower(x, labels).compile()
+    per_row = 80 * labels.size  # a few numbers of every row
+    allowed = x.size * (2 if dtype == "float32" else 8)
+    assert compiled.memory_analysis().temp_size_in_bytes <= allowed + per_row
+
+
+def test_one_answer_for_a_whole_batch() -> None:
+    """Under vmap a conditional stays one: it does not become a choice after both branches."""
+    x, labels = jnp.zeros((3, 4, 300)), jnp.zeros((3, 4), jnp.int32)
+    text = str(jax.make_jaxpr(jax.vmap(xe.cross_entropy))(x, labels))
+    assert "cond[" in text
+
+
+def test_compile_can_be_switched_off() -> None:
+    from xentropy_jax import _backend
+
+    x = jnp.asarray(RNG.standard_normal((9, 13)))
+    labels, size = jnp.arange(9), _backend._apply._cache_size()
+    with xe.options(compile=False):
+        assert not _backend.plan()
+        plain = xe.cross_entropy(x, labels, z_loss=0.125)
+        slope = jax.grad(xe.cross_entropy)(x, labels, z_loss=0.125)
+    assert _backend._apply._cache_size() == size
+    value, grad = xe.value_and_grad(xe.cross_entropy)(x, labels, z_loss=0.125)
+    np.testing.assert_allclose(plain, value, rtol=1e-13)
+    np.testing.assert_allclose(slope, grad, rtol=1e-13, atol=1e-16)

@@ -1,0 +1,523 @@
+"""Plans: however rows are cut, whichever thread takes them, the answer is the definition's."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+from harness import Framework
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xentropy as xe
+from xentropy import _blocks, _threads
+from xentropy._options import current
+
+IN_BLOCKS = ("numpy", "torch", "tensorflow")
+WRITING = ("numpy", "torch")
+RNG = np.random.default_rng(5)
+
+# Rows of 5 classes: the classes last, and in the middle.
+SHAPES = [((9, 5), 1), ((2, 5, 4), 1), ((5, 6), 0)]
+CUTS = [{"block_size": 1, "threads": 1}, {"block_size": 12, "threads": 3}, {"block_size": 999}]
+WEIGHTS = [0.5, 2.0, 1.0, 0.0, 1.5]
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"label_smoothing": 0.2},
+    {"class_weights": WEIGHTS, "label_smoothing": 0.2, "reduction": "sum"},
+    {"temperature": 0.7, "softcap": 3.0, "z_loss": 0.1},
+    {"reduction": "none", "z_loss": 0.1},
+    {"normalizer": "valid", "class_weights": WEIGHTS},
+    {"normalizer": 7.0},
+    {"where": [True, True, False, True, True]},
+    {"where": [True, True, False, True, True], "label_smoothing": 0.2},
+]
+HARD: list[dict[str, Any]] = [{"ignore_index": 1}, {"ignore_index": 1, "z_loss": 0.1}]
+
+
+def rows_of(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def problem(shape: tuple[int, ...], axis: int, *, hard: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and targets that no option of the grid makes infinite."""
+    x = RNG.normal(size=shape) * 3
+    labels = RNG.choice([0, 1, 3, 4], size=rows_of(shape, axis))
+    soft = np.moveaxis(RNG.dirichlet(np.ones(5), size=rows_of(shape, axis)), -1, axis)
+    place = [1] * len(shape)
+    place[axis] = -1
+    soft = soft * np.reshape([1.0, 1.0, 0.0, 1.0, 1.0], place)
+    return x, labels if hard else soft
+
+
+def as_options(framework: Framework, options: dict[str, Any]) -> dict[str, Any]:
+    dtypes = {"class_weights": "float64", "where": "bool", "sample_weights": "float64"}
+    return {
+        name: framework.array(value, dtypes[name]) if name in dtypes else value
+        for name, value in options.items()
+    }
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+@pytest.mark.parametrize("hard", [True, False], ids=["labels", "probabilities"])
+def test_any_cut_gives_the_definition(
+    framework: Framework, hard: bool, shape: tuple[int, ...], axis: int, cut: dict[str, int]
+) -> None:
+    x, t = problem(shape, axis, hard=hard)
+    weights = RNG.uniform(0.5, 2.0, size=rows_of(shape, axis))
+    weights.flat[0] = 0.0
+    more = [{"sample_weights": weights}, {"sample_weights": weights, "normalizer": "valid"}]
+    for options in OPTIONS + more + (HARD if hard else []):
+
+        def exact(z: np.ndarray, options: dict[str, Any] = options) -> Any:
+            return oracle.cross_entropy(z, t, axis=axis, **options)
+
+        with xe.options(**cut):
+            value, grad = framework.value_and_grad(
+                xe.cross_entropy,
+                framework.array(x, "float64"),
+                framework.array(t, "int64" if hard else "float64"),
+                axis=axis,
+                **as_options(framework, options),
+            )
+        np.testing.assert_allclose(value, exact(x), rtol=1e-12, err_msg=str(options))
+        np.testing.assert_allclose(
+            grad, oracle.gradient(exact, x), rtol=1e-7, atol=1e-9, err_msg=str(options)
+        )
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (xe.cross_entropy, {"from_logits": False}),
+        (xe.focal_loss, {"gamma": 2.0}),
+        (xe.focal_loss, {"gamma": 1.5, "alpha": 0.25}),
+        (xe.poly_loss, {"epsilon": 1.0}),
+    ],
+)
+def test_other_losses_are_cut_too(
+    framework: Framework, loss: Any, options: dict[str, Any], cut: dict[str, int]
+) -> None:
+    x, t = problem((9, 5), 1, hard=True)
+    x = np.exp(x) / np.exp(x).sum(1, keepdims=True) if options.get("from_logits") is False else x
+    arrays = framework.array(x, "float64"), framework.array(t, "int64")
+    whole = framework.value_and_grad(loss, *arrays, ignore_index=1, **options)
+    with xe.options(**cut):
+        found = framework.value_and_grad(loss, *arrays, ignore_index=1, **options)
+    for ours, other in zip(found, whole, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-13, atol=1e-15)
+
+
+STRANGE = np.array(
+    [
+        [2.0, -1.0, 0.5],
+        [math.nan, 1.0, 0.0],
+        [-math.inf, -math.inf, -math.inf],
+        [1.0, 3.0, 2.0],
+        [math.inf, 0.0, 1.0],
+        [math.inf, 0.0, 1.0],
+        [math.inf, math.inf, 0.0],
+        [-math.inf, 1.0, 0.0],
+        [-math.inf, 1.0, 0.0],
+        [math.nan, math.inf, 1.0],
+        [0.0, 0.0, -9.0],
+    ]
+)
+STRANGE_LABELS = np.array([0, 1, 1, 2, 0, 1, 0, 0, 1, 2, 1])
+KEPT = np.where(np.arange(len(STRANGE)) == 9, 9, STRANGE_LABELS)
+
+
+def strange_answer(row: np.ndarray, label: int) -> tuple[float, np.ndarray]:
+    """The policy: NaN and rows without a softmax are NaN, one +inf takes all."""
+    if label == 9:
+        return 0.0, np.zeros(3)
+    tops = int(np.isposinf(row).sum())
+    if np.isnan(row).any() or tops > 1 or np.isneginf(row).all():
+        return math.nan, np.full(3, math.nan)
+    p = np.isposinf(row) * 1.0 if tops else np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+    with np.errstate(divide="ignore"):
+        return -float(np.log(p[label])), p - np.eye(3)[label]
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", [*CUTS, {"block_size": 6, "threads": 2}], ids=str)
+def test_strange_rows_disturb_no_other(framework: Framework, cut: dict[str, int]) -> None:
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            xe.cross_entropy,
+            framework.array(STRANGE, "float64"),
+            framework.array(KEPT, "int64"),
+            ignore_index=9,
+            reduction="none",
+        )
+    for i, (row, label) in enumerate(zip(STRANGE, KEPT, strict=True)):
+        loss, gradient = strange_answer(row, label)
+        np.testing.assert_allclose(value[i], loss, rtol=1e-14, err_msg=str(row))
+        np.testing.assert_allclose(grad[i], gradient, rtol=1e-13, atol=1e-16, err_msg=str(row))
+
+
+@pytest.mark.backends(*WRITING)
+def test_strange_rows_over_their_logits(framework: Framework) -> None:
+    """A block that the general form takes is still there when the gradient is written over it."""
+    x, t = framework.array(STRANGE, "float64"), framework.array(KEPT, "int64")
+    options = {"ignore_index": 9, "reduction": "none"}
+    wanted = [strange_answer(row, label)[1] for row, label in zip(STRANGE, KEPT, strict=True)]
+    with xe.options(block_size=6, threads=2):
+        _, grad = xe.value_and_grad(xe.cross_entropy)(x, t, out=x, **options)
+    np.testing.assert_allclose(framework.numpy(grad), wanted, rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("confident", [1, 3, 8])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_confident_rows_among_others(framework: Framework, confident: int, axis: int) -> None:
+    """Few or many of them in a block, none loses its digits."""
+    x = RNG.normal(size=(8, 40)).astype(np.float32)
+    labels = RNG.integers(0, 40, size=8)
+    x[np.arange(confident), labels[:confident]] += np.linspace(9, 35, confident, dtype=np.float32)
+    value, grad = framework.value_and_grad(
+        xe.cross_entropy,
+        framework.array(x if axis == 1 else np.ascontiguousarray(x.T)),
+        framework.array(labels, "int64"),
+        axis=axis,
+        reduction="none",
+    )
+    grad = grad if axis == 1 else grad.T
+    for i, (row, label) in enumerate(zip(x, labels, strict=True)):
+        loss, gradient, _ = oracle.exact_row(row, np.eye(40)[label])
+        depth = float(row.max() - row.min())
+        assert oracle.ulps(value[i], loss, "float32") <= 4 + depth
+        at_label = oracle.ulps(grad[i, label], gradient[label], "float32")
+        assert at_label <= 4 + depth
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+def test_confident_soft_targets(framework: Framework) -> None:
+    """A one-hot has the gradient of its label, -r / (1 + r), where p is 1 to the last place."""
+    x = np.zeros((4, 6), np.float32)
+    x[np.arange(4), np.arange(4)] = [20.0, 30.0, 40.0, 1.0]
+    _, grad = framework.value_and_grad(
+        xe.cross_entropy,
+        framework.array(x),
+        framework.array(np.eye(6)[:4]),
+        reduction="sum",
+    )
+    for i, row in enumerate(x):
+        _, gradient, _ = oracle.exact_row(row, np.eye(6)[i])
+        assert oracle.ulps(grad[i, i], gradient[i], "float32") <= 4
+
+
+# Where the gradient is written.
+
+
+@pytest.mark.backends(*WRITING)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"softcap": 3.0}, {"label_smoothing": 0.1}], ids=str)
+@pytest.mark.parametrize("hard", [True, False])
+def test_over_the_logits(
+    framework: Framework, hard: bool, options: dict[str, Any], dtype: str
+) -> None:
+    x, t = problem((9, 5), 1, hard=hard)
+    given = framework.array(x, dtype)
+    targets = framework.array(t, "int64" if hard else "float32")
+    rounded = framework.numpy(given).astype(np.float64)
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.cross_entropy(z, np.asarray(framework.numpy(targets)), axis=1, **options)
+
+    with xe.options(block_size=10, threads=2):
+        value, grad = xe.value_and_grad(xe.cross_entropy)(given, targets, out=given, **options)
+    assert grad is given
+    eps = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 1e-9}[dtype]
+    np.testing.assert_allclose(framework.numpy(value), exact(rounded), rtol=max(eps / 10, 1e-6))
+    wanted = oracle.gradient(exact, rounded)
+    np.testing.assert_allclose(framework.numpy(grad), wanted, rtol=2 * eps, atol=eps / 10)
+
+
+@pytest.mark.backends(*WRITING)
+@pytest.mark.parametrize("loss", [xe.cross_entropy, xe.focal_loss, xe.entropy])
+def test_over_memory_that_overlaps(framework: Framework, loss: Any) -> None:
+    """What is still to be read is not written over: here each row lies where the next one was."""
+    memory = framework.array(RNG.normal(size=(10, 5)), "float64")
+    x, out = memory[1:], memory[:-1]
+    args = () if loss is xe.entropy else (framework.array(np.arange(9) % 5, "int64"),)
+    _, wanted = xe.value_and_grad(loss)(x, *args)
+    with xe.options(block_size=5, threads=1):
+        _, grad = xe.value_and_grad(loss)(x, *args, out=out)
+    assert grad is out
+    np.testing.assert_allclose(framework.numpy(grad), framework.numpy(wanted), rtol=1e-13)
+
+
+@pytest.mark.backends(*WRITING)
+def test_over_targets(framework: Framework) -> None:
+    x, t = problem((9, 5), 1, hard=False)
+    given, targets = framework.array(x, "float64"), framework.array(t, "float64")
+    wanted = oracle.gradient(lambda z: oracle.cross_entropy(z, t, axis=1), x)
+    with xe.options(block_size=10, threads=1):
+        xe.value_and_grad(xe.cross_entropy)(given, targets, out=targets)
+    np.testing.assert_allclose(framework.numpy(targets), wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_out_of_a_wrong_kind(framework: Framework) -> None:
+    x, t = framework.array(np.zeros((2, 3))), framework.array([0, 1], "int64")
+    function = xe.value_and_grad(xe.cross_entropy)
+    if framework.name not in WRITING:
+        with pytest.raises(TypeError, match=r"out was given, but arrays of .* cannot be written"):
+            function(x, t, out=x)
+        return
+    with pytest.raises(ValueError, match=r"out has shape \(3, 2\).*logits of shape \(2, 3\)"):
+        function(x, t, out=framework.array(np.zeros((3, 2))))
+    with pytest.raises(TypeError, match="out must have the dtype and device of logits"):
+        function(x, t, out=framework.array(np.zeros((2, 3)), "float64"))
+    both = xe.value_and_grad(xe.cross_entropy, wrt=("logits", "class_weights"))
+    with pytest.raises(ValueError, match="out must be left out unless there is one gradient"):
+        both(x, t, class_weights=framework.array(np.ones(3)), out=x)
+    with pytest.raises(TypeError, match="which no backend knows"):
+        function(x, t, out=[[0.0]])
+
+
+@pytest.mark.backends("numpy")
+def test_out_that_is_read_only() -> None:
+    x = np.zeros((2, 3))
+    x.flags.writeable = False
+    with pytest.raises(TypeError, match="out must be an array that can be written to"):
+        xe.value_and_grad(xe.cross_entropy)(x, np.array([0, 1]), out=x)
+
+
+# Memory, by what NumPy reports of it.
+
+
+def peak_of(function: Any) -> int:
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_memory_beyond_logits_and_gradient(framework: Framework, dtype: str, soft: bool) -> None:
+    """A few numbers per row and two buffers of a block; narrow logits are never widened whole."""
+    rows, classes, block = 1000, 2000, 1 << 14
+    x = framework.array(RNG.normal(size=(rows, classes)), dtype)
+    t = np.full(x.shape, 1 / classes, np.float32) if soft else RNG.integers(0, classes, rows)
+    xe.value_and_grad(xe.cross_entropy)(x[:9], t[:9])  # what is imported once
+    allowed = 8 * 4 * (2 * block) + 20 * 4 * rows + 50_000
+    assert allowed < x.nbytes / 2
+    with xe.options(block_size=block, threads=1):
+        assert peak_of(lambda: xe.cross_entropy(x, t)) < allowed
+        into = xe.value_and_grad(xe.cross_entropy)
+        assert peak_of(lambda: into(x, t, out=x)) < allowed
+
+
+# Threads.
+
+
+def test_blocks_are_shared_and_all_are_done() -> None:
+    done: deque[int] = deque()
+
+    def work(left: deque[int]) -> None:
+        done.extend(_threads.taken(left))
+
+    _threads.share(work, range(100), 4)
+    assert sorted(done) == list(range(100))
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("there", [True, False], ids=["caller", "helper"])
+def test_an_error_stops_all_and_is_raised(error: type[BaseException], there: bool) -> None:
+    """The others finish the block that they are at."""
+    caller, both = threading.get_ident(), threading.Barrier(2, timeout=60)
+    done: list[int] = []
+
+    def work(left: deque[int]) -> None:
+        for block in _threads.taken(left):
+            if block < 2:
+                both.wait()
+                if (threading.get_ident() == caller) == there:
+                    raise error("stop")
+                while left:  # the other one has emptied what is shared
+                    pass
+            done.append(block)
+
+    with pytest.raises(error, match="stop"):
+        _threads.share(work, range(1000), 2)
+    assert len(done) <= 1
+
+
+def run(code: str) -> str:
+    """What a Python process of its own prints."""
+    paths = [str(Path(xe.__file__).parents[1]), str(Path(xe.__file__).parents[1] / "backends")]
+    code = f"import sys; sys.path[:0] = {paths!r}\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_threads_survive_a_fork() -> None:
+    code = """
+import os, warnings
+import numpy as np, xentropy as xe
+warnings.simplefilter("ignore")
+x, t = np.random.default_rng(0).normal(size=(64, 50)), np.arange(64) % 50
+def loss():
+    with xe.options(block_size=100, threads=3):
+        return xe.cross_entropy(x, t)
+before = loss()
+child = os.fork()
+if not child:
+    os._exit(0 if loss() == before else 1)
+print(os.waitpid(child, 0)[1], loss() == before)
+"""
+    assert run(code) == "0 True"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
+def test_as_many_threads_as_the_process_may_use() -> None:
+    code = """
+import os
+from xentropy._threads import cpus
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+print(cpus())
+"""
+    assert run(code) == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("max 100000", 1 << 16), ("150000 100000", 2), ("50000 100000", 1), ("?", 1 << 16)],
+)
+def test_the_quota_of_a_container(tmp_path: Path, text: str, count: int) -> None:
+    path = tmp_path / "cpu.max"
+    path.write_text(text)
+    assert _threads._quota(str(path)) == count
+    assert _threads._quota(str(tmp_path / "none")) == 1 << 16
+
+
+@pytest.mark.backends("numpy")
+def test_callers_on_many_threads_get_their_own_answers() -> None:
+    problems = [(RNG.normal(size=(40, 30)), RNG.integers(0, 30, 40)) for _ in range(8)]
+    wanted = [oracle.cross_entropy(x, t, axis=1) for x, t in problems]
+    found: dict[int, list[float]] = {}
+
+    def work(i: int) -> None:
+        with xe.options(block_size=60 + i, threads=3):
+            found[i] = [float(xe.cross_entropy(*problems[i])) for _ in range(20)]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, value in enumerate(wanted):
+        np.testing.assert_allclose(found[i], value, rtol=1e-13)
+
+
+@pytest.mark.backends("numpy")
+def test_the_same_bits_whatever_the_threads() -> None:
+    x, t = RNG.normal(size=(300, 70)).astype(np.float32), RNG.integers(0, 70, 300)
+    results = []
+    for threads in (1, 2, 3, 2, 1):
+        with xe.options(block_size=1000, threads=threads):
+            results.append(xe.value_and_grad(xe.cross_entropy)(x, t))
+    for value, grad in results[1:]:
+        np.testing.assert_array_equal(value, results[0][0])
+        np.testing.assert_array_equal(grad, results[0][1])
+
+
+# Options.
+
+
+def test_an_inner_block_keeps_what_it_does_not_set() -> None:
+    with xe.options(block_size=7, threads=2) as outer:
+        assert outer == (7, 2, None)
+        with xe.options(threads=1, compile=False) as inner:
+            assert inner == (7, 1, False)
+        assert current() == outer
+    assert current() == (None, None, None)
+
+
+def test_options_end_with_an_error() -> None:
+    with pytest.raises(RuntimeError, match="inside"), xe.options(threads=1):
+        raise RuntimeError("inside")
+    assert current() == (None, None, None)
+
+
+def test_other_threads_have_options_of_their_own() -> None:
+    seen: list[Any] = []
+    with xe.options(block_size=3):
+        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread.start()
+        thread.join()
+    assert seen == [(None, None, None)]
+
+
+@pytest.mark.parametrize("name", ["block_size", "threads"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", True])
+def test_a_count_must_be_a_positive_integer(name: str, value: Any) -> None:
+    rule = rf"{name} must be a positive integer or None, got {value!r}"
+    with pytest.raises(ValueError, match=rule), xe.options(**{name: value}):
+        pass
+
+
+@pytest.mark.parametrize("value", [0, 1, "yes"])
+def test_compile_must_be_a_flag(value: Any) -> None:
+    rule = f"compile must be True, False or None, got {value!r}"
+    with pytest.raises(ValueError, match=rule), xe.options(compile=value):
+        pass
+
+
+# Blocks.
+
+
+@given(
+    shape=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    data=st.data(),
+    size=st.integers(1, 60),
+    threads=st.integers(1, 4),
+)
+def test_blocks_cover_an_array_once(
+    shape: list[int], data: st.DataObject, size: int, threads: int
+) -> None:
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    seen = np.zeros(shape, int)
+    for block in _blocks.blocks(tuple(shape), axis, size, threads):
+        assert block[axis] == slice(None)
+        assert seen[block].size <= max(2 * size, shape[axis])
+        seen[block] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("shape", [(3, 20_011), (700, 7), (60, 300)])
+def test_long_and_short_rows(framework: Framework, shape: tuple[int, int]) -> None:
+    """Sums are taken in other ways where rows are long, or short and many."""
+    x = (RNG.normal(size=shape) * 2).astype(np.float32)
+    labels = RNG.integers(0, shape[1], shape[0])
+    value, grad = framework.value_and_grad(
+        xe.cross_entropy, framework.array(x), framework.array(labels, "int64"), reduction="sum"
+    )
+    z = x.astype(np.float64)
+    lse = np.log(np.exp(z).sum(1, keepdims=True))
+    np.testing.assert_allclose(value, (lse[:, 0] - z[np.arange(len(z)), labels]).sum(), rtol=1e-6)
+    np.testing.assert_allclose(grad, np.exp(z - lse) - np.eye(shape[1])[labels], rtol=3e-6)

@@ -1,0 +1,201 @@
+"""PyTorch's plan: which calls are visited in blocks, and how autograd gets their gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+
+import xentropy as xe
+
+torch = pytest.importorskip("torch")
+from xentropy_torch import _backend, _mutable  # noqa: E402
+
+pytestmark = pytest.mark.backends("torch")
+
+N, K = 6, 5
+LABELS = torch.tensor([0, 3, 1, 4, 2, 0])
+
+
+def logits(dtype: Any = None, *, requires_grad: bool = True) -> Any:
+    torch.manual_seed(3)
+    return (
+        (torch.randn(N, K, dtype=torch.float64) * 3)
+        .to(dtype or torch.float64)
+        .requires_grad_(requires_grad)
+    )
+
+
+def exact(x: Any, **options: Any) -> np.ndarray:
+    """The gradient by its definition."""
+    return oracle.gradient(
+        lambda z: oracle.cross_entropy(z, LABELS.numpy(), axis=1, **options),
+        x.detach().double().numpy(),
+    )
+
+
+def chosen(x: Any, targets: Any = LABELS, **options: Any) -> Any:
+    """The plan of a call."""
+    call = xe.cross_entropy.__xentropy_prepare__(x, targets, **options)
+    return _backend.plan(call.rule, call.leaves)
+
+
+# The choice.
+
+
+def test_plain_tensors_on_a_host_are_visited_in_blocks() -> None:
+    threads = torch.get_num_threads()
+    plan = chosen(logits())
+    assert (plan.threads, plan.block_size) == (1, threads << 18)
+    with xe.options(block_size=100, threads=9):
+        plan = chosen(torch.nn.Parameter(logits()))
+    assert (plan.threads, plan.block_size) == (1, 100)
+
+
+class Tagged(torch.Tensor):
+    """A subclass may mean something by any operation."""
+
+
+def test_what_is_evaluated_whole() -> None:
+    x = logits()
+    assert chosen(x, class_weights=torch.ones(K, requires_grad=True)) is None
+    assert chosen(x, torch.full((N, K), 0.2, requires_grad=True)) is None
+    assert chosen(x.as_subclass(Tagged)) is None
+    assert chosen(torch.zeros(0, K), torch.zeros(0, dtype=torch.int64)) is None
+    assert chosen(torch.zeros(N, K, device="meta"), LABELS.to("meta")) is None
+    with torch.autograd.forward_ad.dual_level():
+        assert chosen(x) is None
+    with torch._subclasses.FakeTensorMode() as mode:
+        assert chosen(mode.from_tensor(x), mode.from_tensor(LABELS)) is None
+    seen = []
+    torch.vmap(lambda row: seen.append(chosen(row, torch.tensor(1))) or row)(x)
+    assert seen == [None]
+    with torch.no_grad():
+        assert chosen(x, class_weights=torch.ones(K, requires_grad=True)) is not None
+
+
+# The gradient.
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_gradient_is_given_away_and_not_copied(
+    reduction: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, result = [], _mutable.result
+
+    def noted(like: Any) -> Any:
+        gradient = result(like)
+        made.append(gradient.data_ptr())  # not itself: autograd copies what others hold
+        return gradient
+
+    monkeypatch.setattr(_mutable, "result", noted)
+    x = logits()
+    xe.cross_entropy(x, LABELS, reduction=reduction).backward()
+    assert made == [x.grad.data_ptr()]
+    np.testing.assert_allclose(x.grad, exact(x, reduction=reduction), rtol=1e-7, atol=1e-9)
+
+
+def test_no_gradient_is_made_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> Any:
+        raise AssertionError("room for a gradient was asked for")
+
+    monkeypatch.setattr(_mutable, "result", refuse)
+    xe.cross_entropy(logits(requires_grad=False), LABELS)
+    with torch.no_grad():
+        xe.cross_entropy(logits(), LABELS)
+    with torch.inference_mode():
+        xe.cross_entropy(logits(), LABELS)
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0, 0.25, 0.0, 3.0, 65536.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_a_factor_of_the_loss(dtype: str, factor: float) -> None:
+    x = logits(getattr(torch, dtype))
+    (xe.cross_entropy(x, LABELS) * factor).backward()
+    eps = {"float32": 2e-6, "float64": 1e-7, "bfloat16": 1e-2}[dtype]
+    assert x.grad.dtype == x.dtype
+    wanted = factor * exact(x)
+    np.testing.assert_allclose(x.grad.double(), wanted, rtol=eps, atol=eps * abs(factor) / 1e2)
+
+
+def test_small_entries_of_float16_survive_a_scaled_loss() -> None:
+    """That is what scaling a loss is for: 1e-9 is nothing in float16, 65536 times that is."""
+    x = torch.zeros(1, 3, dtype=torch.float16)
+    x[0, 0] = 20.7
+    x.requires_grad_()
+    (xe.cross_entropy(x, torch.tensor([0])) * 65536).backward()
+    small = 65536 * np.exp(-float(x[0, 0].detach()))
+    np.testing.assert_allclose(x.grad[0].double(), [-2 * small, small, small], rtol=2e-3)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_twice_through_a_graph_that_is_kept(reduction: Any) -> None:
+    x = logits()
+    loss = xe.cross_entropy(x, LABELS, reduction=reduction).sum()
+    once, twice = (torch.autograd.grad(loss, x, retain_graph=True)[0] for _ in range(2))
+    wanted = exact(x, reduction=reduction)
+    for gradient in (once, twice):
+        np.testing.assert_allclose(gradient, wanted, rtol=1e-7, atol=1e-9)
+    assert once.data_ptr() != twice.data_ptr()
+
+
+def test_twice_through_a_graph_that_is_not_kept() -> None:
+    loss = xe.cross_entropy(logits(), LABELS)
+    loss.backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        loss.backward()
+
+
+def test_gradients_add_up() -> None:
+    x = logits()
+    for _ in range(3):
+        xe.cross_entropy(x, LABELS).backward()
+    np.testing.assert_allclose(x.grad, 3 * exact(x), rtol=1e-7, atol=1e-9)
+
+
+def test_logits_changed_in_between_are_noticed() -> None:
+    leaf = logits()
+    x = leaf * 1
+    loss = xe.cross_entropy(x, LABELS)
+    x.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_rows_weighed_afterwards() -> None:
+    x, weights = logits(), torch.arange(6.0, dtype=torch.float64)
+    with xe.options(block_size=2 * K):
+        (xe.cross_entropy(x, LABELS, reduction="none") * weights).sum().backward()
+    wanted = exact(x, reduction="sum", sample_weights=weights.numpy())
+    np.testing.assert_allclose(x.grad, wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_a_gradient_in_huge_pages() -> None:
+    """Of a large tensor, in the memory that NumPy asks for; of any dtype, and without NumPy."""
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        like = torch.zeros(1 << 10, 1 << 12, dtype=dtype)
+        made = _mutable.result(like)
+        assert (made.shape, made.dtype, made.is_contiguous()) == (like.shape, dtype, True)
+        made.fill_(1.0)
+    turned = torch.zeros(1 << 11, 1 << 10, dtype=torch.float64).T
+    assert _mutable.result(turned).stride() == turned.stride()
+
+
+def test_a_gradient_where_numpy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    made = _mutable.result(torch.zeros(1 << 10, 1 << 12))
+    assert made.shape == (1 << 10, 1 << 12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_narrow_gradients_are_not_copied_at_the_labels(dtype: Any) -> None:
+    """PyTorch's scatter_ would allocate all of them once more."""
+    x, labels = torch.zeros(300, 400, dtype=dtype), torch.zeros(300, dtype=torch.int64)
+    with torch.profiler.profile(profile_memory=True) as profile, xe.options(block_size=4000):
+        xe.value_and_grad(xe.cross_entropy)(x, labels, out=x)
+    largest = max(event.self_cpu_memory_usage for event in profile.events())
+    assert largest < x.nbytes / 2

@@ -1,0 +1,64 @@
+"""Write the tables of docs/performance.md from docs/performance.json, the report of a run.
+
+    python tools/performance_page.py            write the tables
+    python tools/performance_page.py --check    fail if the page holds other ones
+
+`nox -s bench` leaves such a report in bench-report/report.json. No framework is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from blocks import replace
+
+# The benchmark is part of the checkout, not of what is installed; what is installed goes first.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from benchmarks import markdown, table
+from benchmarks.cases import DIRECTIONS
+from benchmarks.report import Report, read
+
+ROOT = Path(__file__).parents[1]
+PAGE, RUN = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
+
+
+def block(report: Report) -> str:
+    """Return everything between the marks of the page."""
+    return "\n".join(tables(report)) + "\n"
+
+
+def tables(report: Report) -> Iterator[str]:
+    """Lay out the tables of a report, each under its heading."""
+    yield from (f"{markdown.machine(report)} {table.floors_line(report)}.", "")
+    for direction in DIRECTIONS:
+        yield from titled(f"Time, {direction}", markdown.ratio_tables(report, direction))
+    for direction in DIRECTIONS:
+        found = markdown.memory_tables(report, direction)
+        yield from titled(f"Peak memory, {direction}: ours/theirs, logits = 1", found)
+    yield from titled("Small inputs, 32 × 10, forward+backward", markdown.small_table(report))
+
+
+def titled(title: str, lines: Iterator[str]) -> Iterator[str]:
+    """Put a heading over what is not empty."""
+    held = list(lines)
+    if held:
+        yield from (f"### {title}", "", *held)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
+    given = parser.parse_args()
+    text = PAGE.read_text(encoding="utf-8")
+    wanted = replace(text, "performance", Path(__file__).name, block(read(RUN)))
+    if given.check and wanted != text:
+        raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
+    PAGE.write_text(wanted, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
