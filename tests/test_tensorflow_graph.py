@@ -93,6 +93,20 @@ def test_value_and_gradient(shapes: Any, reduction: Any) -> None:
 
 
 @pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("shapes", [None, [(None, K), (None,)]])
+def test_masks_with_smoothing(shapes: Any) -> None:
+    where = RNG.random((N, K)) < 0.7
+    where[np.arange(N), LABELS] = True
+    options = {"where": tf.constant(where), "label_smoothing": 0.2, "reduction": "sum"}
+    value, slope = graph(lambda x, t: both(x, t, **options), logits(), T, shapes=shapes)
+    exp = np.where(where, np.exp(X), 0.0)
+    p = exp / exp.sum(1, keepdims=True)
+    goals = 0.8 * ON + 0.2 * where / where.sum(1, keepdims=True)
+    near(value, -(goals * np.log(np.where(where, p, 1.0))).sum())
+    near(slope, p - goals)
+
+
+@pytest.mark.usefixtures("compiled")
 def test_confident_rows_and_ties() -> None:
     x = np.zeros((3, K))
     x[0, 4], x[1, 7] = 40.0, 3.0
