@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from xentropy._typing import Array, DType, Kind, Namespace
+
+if TYPE_CHECKING:
+    from xentropy._plans import Plan
 
 
 class Rule(Protocol):
@@ -119,6 +122,10 @@ class Backend:
         None while the values are unknown or on a device that would have to be waited for. The
         namespace must compute at once: that of a framework that is tracing does not.
         """
+        return None
+
+    def plan(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
+        """How a rule is evaluated: in blocks of rows, or, without a plan, whole."""
         return None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:

@@ -274,7 +274,7 @@ def _by_own(
     seen = Shares(depth, xp.exp(depth), label == peak, rest, rest)
     own = t.on
     if t.spread is not None:
-        weights = xp.broadcast_to(t.weights, x.shape)  # masks come in several shapes
+        weights = xp.broadcast_to(t.weights, _stats.shape_of(xp, x))  # masks come in several shapes
         own = own + t.spread * _stats.pick(xp, weights, t.label, rule.axis)
     made = _stats.residual(xp, seen, peak, own, left.mass)
     if z is None:

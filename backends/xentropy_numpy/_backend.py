@@ -60,9 +60,13 @@ class NumPyBackend(Backend):
         """NumPy's values always lie in memory."""
         return np, x
 
+    def plan(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
+        """How a rule is evaluated: in blocks of rows if it can be visited in place, else whole."""
+        return _plans.plan(np, _mutable) if _plans.suits(rule, leaves) else None
+
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, scalars where they have no dimensions, as NumPy's own functions give them."""
-        chosen = plan(rule, leaves)
+        chosen = self.plan(rule, leaves)
         if chosen is not None:
             return (_plans.loss(chosen, rule, leaves)[()],)
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
@@ -78,7 +82,7 @@ class NumPyBackend(Backend):
         out: Array | None = None,
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one by the wanted leaves."""
-        chosen = plan(rule, leaves)
+        chosen = self.plan(rule, leaves)
         if chosen is not None and not any(wanted[1:]):
             into = out if out is None or _apart(out, leaves) else None
             value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
@@ -97,11 +101,6 @@ def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:
 def _same(x: Array, out: Array) -> bool:
     here = (x.ctypes.data, x.shape, x.strides, x.dtype)
     return here == (out.ctypes.data, out.shape, out.strides, out.dtype)
-
-
-def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
-    """How a rule is evaluated: in blocks of rows where it can be visited in place, else whole."""
-    return _plans.plan(np, _mutable) if _plans.suits(rule, leaves) else None
 
 
 backend = NumPyBackend("numpy", np, np.int64)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, Kind, Namespace
+from xentropy_tensorflow import _eager, _graph
 from xentropy_tensorflow import _namespace as xp
+from xentropy_tensorflow._memory import on_host, view
+from xentropy_tensorflow._tapes import watched
 
 
 class TensorFlowBackend(Backend):
@@ -49,18 +53,22 @@ class TensorFlowBackend(Backend):
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""
-        import numpy as np
-
-        eager = hasattr(x, "numpy") and "CPU" in (x.device or "")
-        return (np, x.numpy()) if eager else None
+        return (np, view(x)) if on_host(x) else None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, with a gradient of their own attached for every floating leaf."""
+        chosen = plan(rule, leaves)
+        if isinstance(chosen, _eager.Visit):
+            return (_eager.loss(chosen, rule, leaves),)
         # In a graph, forward mode sees through a custom gradient to the operations inside.
         still = leaves
         if tf.executing_eagerly():
             still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
-        values, residuals = rule.forward(xp, still)
+        if chosen is None:
+            values, residuals = rule.forward(xp, still)
+        else:
+            value, residuals = _graph.observe(chosen, leaves)
+            values = (value,)
         constants = tuple(tf.stop_gradient(residual) for residual in residuals)
         floating = results = list(values[: len(rule.outputs)])
         for index, (name, leaf) in enumerate(zip(rule.names, leaves, strict=True)):
@@ -68,16 +76,42 @@ class TensorFlowBackend(Backend):
                 # The first leaf carries the values themselves, the others add a zero to them.
                 carried = floating if index == 0 else [tf.zeros_like(value) for value in floating]
                 parts = [
-                    _attach(rule, leaves, constants, index, place, value)
+                    _attach(rule, chosen, leaves, constants, index, place, value)
                     for place, value in enumerate(carried)
                 ]
                 both = zip(results, parts, strict=True)
                 results = parts if index == 0 else [a + b for a, b in both]
         return *results, *values[len(results) :]
 
+    def value_and_grad(
+        self,
+        rule: Rule,
+        leaves: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        of: int = 0,
+    ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
+        """The values, and the gradients of one by the wanted leaves."""
+        chosen = None if any(wanted[1:]) or watched(*leaves) else plan(rule, leaves)
+        if not isinstance(chosen, _eager.Visit):
+            return super().value_and_grad(rule, leaves, wanted, of)
+        value, gradient = _eager.loss_and_gradient(chosen, leaves[0])
+        return (value,), (gradient, *(None for _ in wanted[1:]))
+
+
+def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> _eager.Visit | _graph.Form | None:
+    """How a rule is evaluated, in general unless there is a plan.
+
+    Losses of logits are visited in blocks of rows where tensors are eager and in a CPU's memory,
+    and become a few operations, compiled where that pays, in a graph.
+    """
+    if tf.executing_eagerly():
+        return _eager.plan(rule, leaves)
+    return _graph.plan(rule, leaves)
+
 
 def _attach(
     rule: Rule,
+    chosen: _graph.Form | None,
     leaves: tuple[Array | None, ...],
     residuals: tuple[Array, ...],
     index: int,
@@ -94,6 +128,8 @@ def _attach(
     @tf.custom_gradient
     def attached(_: Array) -> tuple[Array, Any]:
         def pull(bar: Array) -> Array:
+            if index == 0 and chosen is not None:
+                return _graph.gradient(chosen, leaves, residuals, bar)
             bars = tuple(bar if i == place else None for i in range(len(rule.outputs)))
             return rule.pullback(xp, leaves, residuals, bars, wanted, again=True)[index]
 

@@ -24,10 +24,13 @@ log = tf.math.log
 log1p = tf.math.log1p
 tanh = tf.math.tanh
 cosh = tf.math.cosh
+floor = tf.math.floor
 isinf = tf.math.is_inf
 isnan = tf.math.is_nan
 isfinite = tf.math.is_finite
 maximum = tf.math.maximum
+minimum = tf.math.minimum
+broadcast_to = tf.broadcast_to
 where = tf.where
 reshape = tf.reshape
 zeros_like = tf.zeros_like
@@ -55,6 +58,11 @@ def arange(stop: Any, dtype: DType, device: object = None) -> Array:  # noqa: AR
 
 def iinfo(dtype: DType) -> SimpleNamespace:
     """The range of an integer dtype."""
+    return SimpleNamespace(min=dtype.min, max=dtype.max)
+
+
+def finfo(dtype: DType) -> SimpleNamespace:
+    """The range of a floating dtype."""
     return SimpleNamespace(min=dtype.min, max=dtype.max)
 
 

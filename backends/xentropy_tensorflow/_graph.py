@@ -1,0 +1,127 @@
+"""Losses in graphs: whole, in few operations, which XLA fuses where it pays.
+
+The gradient by the logits is elementwise; its own derivatives are those of the general form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import tensorflow as tf
+
+from xentropy import _fused
+from xentropy._backend import Rule
+from xentropy._options import current
+from xentropy._rows import Leaves, Left, RowLoss
+from xentropy._typing import Array
+from xentropy_tensorflow import _namespace as xp
+from xentropy_tensorflow._tapes import pushed
+
+T = TypeVar("T")
+
+# From so many logits on a step saves more than a trace pays for: half a second, once.
+_LARGE = 1 << 20
+
+
+class Form(NamedTuple):
+    """A loss as a few operations on whole arrays; XLA makes them one where it is compiled."""
+
+    rule: RowLoss
+    compiled: bool
+
+
+def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
+    """How a rule is evaluated in a graph: in few operations, or, without a plan, in general.
+
+    It takes a known number of classes, and no forward mode. XLA compiles these operations by
+    themselves if every length is known and the array large; ``compile`` of `xentropy.options`
+    says otherwise.
+    """
+    if not isinstance(rule, RowLoss) or not _fused.suits(rule, leaves):
+        return None
+    # Forward mode sees through a gradient of our own to the operations inside.
+    if leaves[0] is None or leaves[0].shape[rule.axis] is None or pushed(*leaves):
+        return None
+    known = all(x is None or x.shape.is_fully_defined() for x in leaves)
+    asked = current().compile
+    large = known and leaves[0].shape.num_elements() >= _LARGE
+    return Form(rule, known and (large if asked is None else asked))
+
+
+class _Operations:
+    """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
+
+    def everywhere(self, flags: Array) -> Array:
+        """Whether all flags are set."""
+        return tf.reduce_all(flags)
+
+    def either(self, flag: Array, yes: Callable[[], T], no: Callable[[], T]) -> T:
+        """What one of two functions gives."""
+        chosen: T = tf.cond(flag, yes, no)
+        return chosen
+
+    def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+        """The sums of two arrays along an axis, which is kept."""
+        return xp.sum(a, axis, keepdims=True), xp.sum(b, axis, keepdims=True)
+
+
+def _function(chosen: Form, function: Callable[..., Any]) -> Callable[..., Any]:
+    if not chosen.compiled:
+        return function
+    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+    return compiled
+
+
+def observe(chosen: Form, leaves: tuple[Array | None, ...]) -> tuple[Array, tuple[Array, ...]]:
+    """The reduced loss, and what the visit leaves."""
+
+    def visit(given: Leaves) -> tuple[Array, Left]:
+        left = _fused.observe(xp, _Operations(), chosen.rule, given)
+        return _fused.reduced(xp, chosen.rule, given, left), left
+
+    value, left = _function(chosen, visit)(Leaves(*leaves))
+    return value, tuple(left)
+
+
+def gradient(
+    chosen: Form, leaves: tuple[Array | None, ...], left: tuple[Array, ...], bar: Array
+) -> Array:
+    """The gradient by the logits, differentiable by everything that floats."""
+    moving = [i for i, x in enumerate(leaves) if x is not None and x.dtype.is_floating]
+    rule = chosen.rule
+
+    def slope(bar: Array, given: Leaves, left: Left) -> Array:
+        rows = _fused.spread(xp, rule, given, left, bar)
+        return xp.astype(rows * _fused.gradient(xp, rule, given, left), given.logits.dtype)
+
+    @tf.custom_gradient
+    def attached(bar: Array, *floating: Array) -> tuple[Array, Any]:
+        given = _exchanged(leaves, moving, floating)
+
+        def pull(second: Array) -> list[Array]:
+            with tf.GradientTape() as tape:
+                tape.watch([bar, *floating])
+                again = _again(rule, given, left, bar)
+            zero = tf.UnconnectedGradients.ZERO
+            found: list[Array] = tape.gradient(again, [bar, *floating], second, zero)
+            return found
+
+        return _function(chosen, slope)(bar, given, Left(*left)), pull
+
+    found: Array = attached(bar, *(leaves[i] for i in moving))
+    return found
+
+
+def _exchanged(
+    leaves: tuple[Array | None, ...], moving: list[int], floating: tuple[Array, ...]
+) -> Leaves:
+    """The leaves, some of them exchanged."""
+    others = dict(zip(moving, floating, strict=True))
+    return Leaves(*(others.get(i, x) for i, x in enumerate(leaves)))
+
+
+def _again(rule: RowLoss, leaves: Leaves, left: tuple[Array, ...], bar: Array) -> Array:
+    """The gradient in operations that TensorFlow can differentiate itself."""
+    wanted = tuple(i == 0 for i in range(len(leaves)))
+    return rule.pullback(xp, leaves, left, (bar,), wanted, again=True)[0]

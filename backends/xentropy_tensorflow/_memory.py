@@ -1,0 +1,53 @@
+"""Eager tensors in a CPU's memory as NumPy arrays, and back, without a copy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from xentropy._typing import Array, DType
+
+# TensorFlow computes with vectors of this many bytes and wants its memory to begin at one.
+_ALIGNMENT = 64
+
+
+def on_host(x: Array) -> bool:
+    """Whether a tensor is eager and lies in the CPU's memory."""
+    return hasattr(x, "numpy") and "CPU" in (x.device or "")
+
+
+def view(x: Array) -> np.ndarray:
+    """The memory of an eager tensor, not to be written to; `numpy` itself would copy it."""
+    try:
+        return np.asarray(memoryview(_bits(x))).view(x.dtype.as_numpy_dtype)
+    except (BufferError, ValueError):  # a dtype that Python has no letter for, such as int4
+        copied: np.ndarray = x.numpy()
+        return copied
+
+
+def empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+    """An array of no particular values where TensorFlow may have it; large ones in huge pages."""
+    kind = np.dtype(dtype)
+    size = math.prod(shape) * kind.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size].view(kind).reshape(shape)
+
+
+def tensor(array: np.ndarray, like: Array) -> Array:
+    """A tensor over an array that `empty` made, which it keeps alive, beside another tensor."""
+    if array.dtype.kind != "V":
+        return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    bits = tf.experimental.dlpack.from_dlpack(array.view(np.uint16).__dlpack__())
+    with tf.device(like.device):
+        return tf.bitcast(bits, like.dtype)
+
+
+def _bits(x: Array) -> Array:
+    """Python's buffers and DLPack of NumPy have no bfloat16."""
+    if x.dtype != tf.bfloat16:
+        return x
+    with tf.device(x.device):
+        return tf.bitcast(x, tf.uint16)

@@ -1,0 +1,211 @@
+"""Losses in TensorFlow's graphs: the few operations they become, compiled and not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xentropy as xe
+
+tf = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.backends("tensorflow")
+
+N, K = 6, 150  # rows that are long enough to be summed once
+RNG = np.random.default_rng(8)
+X = RNG.standard_normal((N, K)) * 2
+LABELS = RNG.integers(0, K, N)
+ON = np.eye(K)[LABELS]
+P = np.exp(X) / np.exp(X).sum(1, keepdims=True)
+LOSSES = -np.log((P * ON).sum(1))
+ROWS = P - ON
+T = tf.constant(LABELS)
+
+
+@pytest.fixture(params=[False, True], ids=["operations", "compiled"])
+def compiled(request: pytest.FixtureRequest) -> Iterator[bool]:
+    with xe.options(compile=request.param):
+        yield request.param
+
+
+def logits() -> Any:
+    return tf.constant(X, tf.float32)
+
+
+def graph(function: Any, *args: Any, shapes: Any = None) -> Any:
+    signature = None
+    if shapes is not None:
+        kinds = [x.dtype for x in args]
+        signature = [tf.TensorSpec(s, d) for s, d in zip(shapes, kinds, strict=True)]
+    return tf.function(function, input_signature=signature, autograph=False)(*args)
+
+
+def both(x: Any, t: Any, **options: Any) -> Any:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = xe.cross_entropy(x, t, **options)
+    return value, tape.gradient(value, x)
+
+
+def near(found: Any, wanted: np.ndarray, tolerance: float = 3e-6) -> None:
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=tolerance, atol=tolerance)
+
+
+def test_which_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xentropy_tensorflow import _backend, _graph
+
+    call = xe.cross_entropy.__xentropy_prepare__
+    found: list[Any] = []
+
+    def look(x: Any, t: Any) -> Any:
+        prepared = call(x, t)
+        found.append(_backend.plan(prepared.rule, prepared.leaves))
+        return x
+
+    def seen(*shapes: Any) -> Any:
+        tf.function(look).get_concrete_function(
+            tf.TensorSpec(shapes, tf.float32), tf.TensorSpec(shapes[:-1], tf.int64)
+        )
+        return found.pop()
+
+    monkeypatch.setattr(_graph, "_LARGE", N * K)
+    assert seen(N, K).compiled
+    assert not seen(N - 1, K).compiled
+    assert not seen(None, K).compiled
+    assert seen(N, None) is None
+    with xe.options(compile=False):
+        assert not seen(N, K).compiled
+    with xe.options(compile=True):
+        assert seen(N - 1, K).compiled
+        assert not seen(None, K).compiled
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("shapes", [None, [(None, K), (None,)], [(None, None), (None,)]])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_value_and_gradient(shapes: Any, reduction: Any) -> None:
+    value, slope = graph(lambda x, t: both(x, t, reduction=reduction), logits(), T, shapes=shapes)
+    mean = reduction == "mean"
+    near(value, LOSSES.mean() if mean else LOSSES)
+    near(slope, ROWS / N if mean else ROWS)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("shapes", [None, [(None, K), (None,)]])
+def test_masks_with_smoothing(shapes: Any) -> None:
+    where = RNG.random((N, K)) < 0.7
+    where[np.arange(N), LABELS] = True
+    options = {"where": tf.constant(where), "label_smoothing": 0.2, "reduction": "sum"}
+    value, slope = graph(lambda x, t: both(x, t, **options), logits(), T, shapes=shapes)
+    exp = np.where(where, np.exp(X), 0.0)
+    p = exp / exp.sum(1, keepdims=True)
+    goals = 0.8 * ON + 0.2 * where / where.sum(1, keepdims=True)
+    near(value, -(goals * np.log(np.where(where, p, 1.0))).sum())
+    near(slope, p - goals)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_confident_rows_and_ties() -> None:
+    x = np.zeros((3, K))
+    x[0, 4], x[1, 7] = 40.0, 3.0
+    x[1, 2:5] = 3.0
+    t = np.array([4, 3, 9])
+    value, slope = graph(
+        lambda x, t: both(x, t, reduction="none"), tf.constant(x, tf.float32), tf.constant(t)
+    )
+    rest = (K - 1) * np.exp(-40.0)
+    np.testing.assert_allclose(value[0], np.log1p(rest), rtol=1e-6)
+    np.testing.assert_allclose(slope[0, 4], -rest / (1 + rest), rtol=1e-6)
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    near(value[1:], -np.log(p[[1, 2], t[1:]]))
+    near(slope[1:], (p - np.eye(K)[t])[1:])
+
+
+@pytest.mark.usefixtures("compiled")
+def test_infinities() -> None:
+    x = X.copy()
+    x[0, 0], x[1, 1], x[2, 2] = -np.inf, np.nan, np.inf
+    t = LABELS.copy()
+    t[:3] = [5, 5, 2]
+    value, slope = graph(
+        lambda x, t: both(x, t, reduction="none"), tf.constant(x, tf.float32), tf.constant(t)
+    )
+    p = np.exp(x[0]) / np.exp(x[0]).sum()
+    near(value[0], -np.log(p[5]))
+    near(slope[0], p - np.eye(K)[5])
+    assert np.isnan(value[1])
+    assert np.isnan(slope[1]).all()
+    near(value[2], np.zeros(()))
+    near(slope[2], np.zeros(K))
+    near(value[3:], LOSSES[3:])
+    near(slope[3:], ROWS[3:])
+
+
+@pytest.mark.usefixtures("compiled")
+def test_other_leaves_have_gradients_of_both_orders() -> None:
+    weights = tf.constant(RNG.uniform(0.5, 2, N), tf.float32)
+
+    def run(x: Any, weights: Any) -> Any:
+        with tf.GradientTape() as outer:
+            outer.watch(weights)
+            with tf.GradientTape() as tape:
+                tape.watch([x, weights])
+                value = xe.cross_entropy(x, T, sample_weights=weights, reduction="sum")
+            by_x, by_weights = tape.gradient(value, [x, weights])
+            total = tf.reduce_sum(by_x * by_x)
+        return by_x, by_weights, outer.gradient(total, weights)
+
+    by_x, by_weights, mixed = graph(run, logits(), weights)
+    near(by_x, ROWS * weights.numpy()[:, None])
+    near(by_weights, LOSSES)
+    near(mixed, 2 * weights.numpy() * (ROWS**2).sum(1), 1e-5)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_higher_orders_and_forward_mode() -> None:
+    v = RNG.standard_normal((N, K))
+    direction = tf.constant(v, tf.float32)
+    wanted = P * (v - (P * v).sum(1, keepdims=True))
+
+    def twice(x: Any) -> Any:
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            slope = both(x, T, reduction="sum")[1]
+            along = tf.reduce_sum(slope * direction)
+        return outer.gradient(along, x)
+
+    def forward(x: Any) -> Any:
+        with tf.autodiff.ForwardAccumulator(x, direction) as pushed:
+            value, slope = both(x, T, reduction="sum")
+        return pushed.jvp(value), pushed.jvp(slope)
+
+    near(graph(twice, logits()), wanted, 1e-5)
+    by_value, by_slope = graph(forward, logits())
+    near(by_value, (ROWS * v).sum(), 1e-5)
+    near(by_slope, wanted, 1e-5)
+    x = logits()
+    inside = tf.function(lambda x: both(x, T, reduction="sum"), autograph=False)
+    with tf.autodiff.ForwardAccumulator(x, direction) as pushed:
+        value, slope = inside(x)
+    near(pushed.jvp(value), (ROWS * v).sum(), 1e-5)
+    near(pushed.jvp(slope), wanted, 1e-5)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_jacobians_in_a_graph() -> None:
+    def run(x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = xe.cross_entropy(x, T, reduction="none")
+        return tape.jacobian(value, x)
+
+    near(graph(run, logits()), np.einsum("ij,ik->ijk", np.eye(N), ROWS))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_inside_what_is_compiled_itself() -> None:
+    value, slope = tf.function(lambda x: both(x, T), jit_compile=True, autograph=False)(logits())
+    near(value, LOSSES.mean())
+    near(slope, ROWS / N)
