@@ -13,9 +13,11 @@ infinities and NaN. The gradient is elementwise, where comparisons are free, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from xentropy import _reduction, _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss
@@ -30,6 +32,14 @@ SHORT = 128
 
 class Compiler(Protocol):
     """What a compiler offers beyond its namespace."""
+
+    @property
+    def some(self) -> Callable[..., Array] | None:
+        """Numbers of rows of which those with a flag, at most so many, are made of their rows.
+
+        By the flags, their largest number, a function, its arrays, and the other rows' numbers;
+        None where a compiler cannot take rows out of an array.
+        """
 
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set, one answer for everything that is computed together."""
@@ -54,7 +64,7 @@ class Fused:
     """A loss of logits in these forms, as a rule; other gradients are those of its general form."""
 
     loss: RowLoss
-    ops: type[Compiler]
+    ops: Compiler
 
     constant: ClassVar[tuple[str, ...]] = RowLoss.constant
     outputs: ClassVar[tuple[str, ...]] = RowLoss.outputs
@@ -184,7 +194,43 @@ def _one_sum(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: 
         below = xp.sum(exp - xp.floor(exp), axis=rule.axis, keepdims=True)
         return xp.where(many, total - 1, below)
 
-    return ops.either(ops.everywhere(many), lambda: total - 1, sharp)
+    def seldom() -> Array:
+        return ops.either(_seldom(xp, ops, many), some, sharp)
+
+    def some() -> Array:
+        return _in_some(xp, ops, rule, leaves, peak, total - 1, many)
+
+    picks = ops.some is not None and leaves.where is None and _few(many)
+    return ops.either(ops.everywhere(many), lambda: total - 1, seldom if picks else sharp)
+
+
+def _few(many: Array) -> int:
+    """How many confident rows are looked at by themselves, rather than all rows."""
+    return int(math.prod(many.shape)) // 16
+
+
+def _seldom(xp: Namespace, ops: Compiler, many: Array) -> Array:
+    sharp = xp.sum(xp.astype(~many, xp.int32))
+    return ops.everywhere(sharp <= _few(many))
+
+
+def _in_some(
+    xp: Namespace,
+    ops: Compiler,
+    rule: RowLoss,
+    leaves: Leaves,
+    peak: Array,
+    rest: Array,
+    many: Array,
+) -> Array:
+    """r, of which that of a few confident rows is made anew."""
+
+    def below(logits: Array, peak: Array) -> Array:
+        exp = _exponentials(xp, rule, leaves._replace(logits=logits), peak)
+        return xp.sum(exp - xp.floor(exp), axis=-1, keepdims=True)
+
+    pick = cast("Callable[..., Array]", ops.some)
+    return pick(~many, _few(many), below, (leaves.logits, peak), rest)
 
 
 def _gap(xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients) -> Array:
@@ -205,19 +251,54 @@ def _gap(xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients) -
 # The gradient.
 
 
+class Parts(NamedTuple):
+    """The gradient of every row's loss by the logits, not in their dtype yet, in parts.
+
+    ``made`` times ``factor``, a number of every row, at any class but the label; ``own`` at the
+    label. A compiler may have a better way to write few entries than to choose at every one, and
+    each product with all of them takes time, so that factors are best put together.
+    """
+
+    made: Array
+    factor: Array
+    label: Array | None
+    own: Array | None
+
+
 def gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
     """The gradient of every row's loss by the logits, not in their dtype yet; elementwise."""
+    made, factor, label, own = parts(xp, rule, leaves, left)
+    if label is None:
+        return made * factor
+    here = _stats.class_numbers(xp, made, rule.axis, label.dtype) == label
+    return xp.where(here, own, made * factor)
+
+
+def parts(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
+    """The same in parts."""
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
     z = rule.lse_weight(xp, targets, left)
-    made = _by_others(xp, rule, leaves, x, t, left, z)
-    if t.on is not None:
-        own = _by_own(xp, rule, x, t, left, z)
-        here = _stats.class_numbers(xp, x, rule.axis, t.label.dtype) == t.label
-        made = xp.where(here, own, made)
-    made = made if rule.temperature == 1.0 else made / rule.temperature
+    made, factor = _by_others(xp, rule, leaves, x, t, left, z)
+    made, factor = _chained(xp, rule, leaves, made), factor / rule.temperature
+    if t.on is None:
+        return Parts(made, factor, None, None)
+    own, pick = _by_own(xp, rule, x, t, left, z), partial(_picked, xp, t.label, rule.axis)
     mask = _stats.along(xp, leaves.where, x.ndim, rule.axis)
+    if mask is not None:
+        mask = pick(xp.broadcast_to(mask, _stats.shape_of(xp, x)))
+    there = leaves._replace(logits=pick(leaves.logits), where=mask)
+    return Parts(made, factor, t.label, _chained(xp, rule, there, own / rule.temperature))
+
+
+def _picked(xp: Namespace, label: Array, axis: int, x: Array) -> Array:
+    return _stats.pick(xp, x, label, axis)
+
+
+def _chained(xp: Namespace, rule: RowLoss, leaves: Leaves, made: Array) -> Array:
+    """From the gradient by the scores to the one by the logits; masked classes are constants."""
+    mask = _stats.along(xp, leaves.where, made.ndim, rule.axis)
     return _stats.cut(xp, rule.chain(xp, leaves, made), mask)
 
 
@@ -247,21 +328,25 @@ def _by_others(
     t: Coefficients,
     left: Left,
     z: Array | None,
-) -> Array:
+) -> tuple[Array, Array]:
     """w p_j - t_j but for the label: (w e - t) - t r over 1 + r, which does not cancel.
 
-    ``z`` adds to the weight of the probabilities. A row that has no weight is not looked at.
+    The second one is a factor of all entries of a row. ``z`` adds to the weight of the
+    probabilities. A row that has no weight is not looked at.
     """
     rest = _stats.settled(xp, left.max, left.rest)
     mass = left.mass if z is None else left.mass + z
     exp, p = _exp(xp, x, left.max, rule.temperature), 1 / (1 + rest)
-    share = _stats.every(xp, t._replace(on=None), x, rule.axis)
-    bare = t.spread is None and t.dense is None
-    made = exp * (p * mass) if bare else ((exp * mass - share) - share * rest) * p
+    if t.spread is None and t.dense is None and z is None:
+        made, factor, idle = exp, p * mass, xp.zeros_like(exp)
+    else:
+        share = _stats.every(xp, t._replace(on=None), x, rule.axis)
+        made, factor, idle = (exp * mass - share) - share * rest, p, 0 - share
     weighed = leaves.class_weights is not None or leaves.sample_weights is not None
     if rule.hard and rule.ignore_index is None and not weighed:
-        return made  # all rows have the mass 1
-    return xp.where(mass == 0, 0 - share, made)
+        return made, factor  # all rows have the mass 1
+    still = mass == 0
+    return xp.where(still, idle, made), xp.where(still, xp.ones_like(p), factor)
 
 
 def _by_own(

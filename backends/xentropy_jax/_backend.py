@@ -11,9 +11,11 @@ import jax.numpy as jnp
 
 from xentropy import _fused
 from xentropy._backend import Backend, Rule, ones_of
+from xentropy._fused import Parts
 from xentropy._options import current
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
+from xentropy_jax._apart import apart, joined
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -99,16 +101,15 @@ def _everywhere_in_a_batch(_: int, __: Any, flags: Array) -> tuple[Array, bool]:
 class _XLA:
     """What XLA offers beyond jax.numpy; on concrete values plain Python does."""
 
-    everywhere = staticmethod(_everywhere)
+    def everywhere(self, flags: Array) -> Array:
+        return _everywhere(flags)
 
-    @staticmethod
-    def either(flag: Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+    def either(self, flag: Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
         if isinstance(flag, jax.core.Tracer):
             return jax.lax.cond(flag, yes, no)
         return yes() if flag else no()
 
-    @staticmethod
-    def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+    def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
         zero = jnp.zeros((), a.dtype)
         sums = jax.lax.reduce(
             (a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (axis,)
@@ -116,11 +117,27 @@ class _XLA:
         first, second = (jnp.expand_dims(one, axis) for one in sums)
         return first, second
 
+    def some(
+        self,
+        flags: Array,
+        count: int,
+        function: Callable[..., Array],
+        arrays: tuple[Array, ...],
+        others: Array,
+    ) -> Array:
+        flat = others.reshape(-1, 1)
+        places = jnp.nonzero(flags.reshape(-1), size=count, fill_value=len(flat))[0]
+        rows = (x.reshape(len(flat), -1).at[places].get(mode="clip") for x in arrays)
+        return flat.at[places].set(function(*rows), mode="drop").reshape(others.shape)
+
+
+_OPERATIONS = _XLA()
+
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _observed(rule: RowLoss, leaves: Leaves) -> tuple[Array, Left]:
     """The reduced loss, and what is left of the rows: constants but for their masses."""
-    left = _fused.observe(jnp, _XLA, rule, leaves)
+    left = _fused.observe(jnp, _OPERATIONS, rule, leaves)
     return _fused.reduced(jnp, rule, leaves, left), left
 
 
@@ -149,21 +166,29 @@ def _slope(rule: RowLoss, leaves: Leaves, left: Left, direction: Array) -> Array
     It is linear in the direction by products with the gradient, which so makes it its own
     transpose; what the gradient is made of is kept for that, not the gradient.
     """
-    gradient = _gradient(rule, leaves, left)
-    rows = jnp.sum(gradient * direction.astype(rule.dtype), axis=rule.axis, keepdims=True)
-    bar = jnp.ones((), rule.dtype)
-    if rule.reduction == "none":
-        return jnp.squeeze(rows, axis=rule.axis)
-    return jnp.sum(rows) * _fused.spread(jnp, rule, leaves, left, bar)
+    made, factor, label, own = _gradient(rule, leaves, left)
+    spread = one = jnp.ones((), rule.dtype)
+    if rule.reduction != "none":
+        spread = _fused.spread(jnp, rule, leaves, left, one)
+    direction, at_label = direction.astype(rule.dtype), jnp.zeros_like(factor)
+    if own is not None:
+        direction, at_label = apart(direction, label)
+        at_label = own * spread * at_label
+    along = jnp.sum(made * direction, axis=rule.axis, keepdims=True)
+    rows = factor * spread * along + at_label
+    return jnp.squeeze(rows, axis=rule.axis) if rule.reduction == "none" else jnp.sum(rows)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Array:
-    return _fused.gradient(jnp, rule, leaves, left)
+def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
+    """The gradient by the logits; with the label apart where there are many classes."""
+    if rule.axis == leaves.logits.ndim - 1 and leaves.logits.shape[rule.axis] >= _fused.SHORT:
+        return _fused.parts(jnp, rule, leaves, left)
+    return Parts(_fused.gradient(jnp, rule, leaves, left), jnp.ones_like(left.max), None, None)
 
 
 @_gradient.defjvp
-def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Array, Array]:
+def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, Parts]:
     """Derivatives of the gradient are those of its general form."""
     (leaves, left), (directions, _) = primals, tangents
     constant = jax.lax.stop_gradient(left)
@@ -171,7 +196,16 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Array, A
     def general(leaves: Leaves) -> Array:
         return _fused.general_gradient(jnp, rule, leaves, constant)
 
-    return _gradient(rule, leaves, left), jax.jvp(general, (leaves,), (directions,))[1]
+    found = _gradient(rule, leaves, left)
+    slope = jax.jvp(general, (leaves,), (directions,))[1]
+    # Where the factor is 0 a row has no weight, and so no slope.
+    factor = jnp.where(found.factor == 0, jnp.ones_like(found.factor), found.factor)
+    along = Parts(slope / factor, jnp.zeros_like(factor), None, None)
+    label: Any = found.label
+    if label is None:
+        return found, along
+    own = jnp.take_along_axis(slope, label, axis=rule.axis)
+    return found, along._replace(label=_no_slope(label), own=own)
 
 
 def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
@@ -187,7 +221,10 @@ def _both(
         given = Leaves(*leaves)
         value, left = _observed(rule, given)
         rows = _fused.spread(jnp, rule, given, left, jnp.ones_like(value))
-        gradient = (rows * _gradient(rule, given, left)).astype(given.logits.dtype)
+        made, factor, label, own = _gradient(rule, given, left)
+        gradient = (made * (rows * factor)).astype(given.logits.dtype)
+        if own is not None:
+            gradient = joined(gradient, label, (rows * own).astype(gradient.dtype))
         return (value,), (gradient, *(None for _ in wanted[1:]))
     values, residuals = rule.forward(jnp, leaves)
     bars = ones_of(jnp, rule, values, of)

@@ -52,6 +52,8 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
 class _Operations:
     """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
 
+    some = None
+
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set."""
         return tf.reduce_all(flags)

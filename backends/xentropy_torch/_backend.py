@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import array_api_compat.torch as xp
 import torch
@@ -13,6 +13,9 @@ from xentropy._backend import Backend, Rule
 from xentropy._plans import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_torch import _mutable
+
+if TYPE_CHECKING:
+    from xentropy._rows import RowLoss
 
 T = TypeVar("T")
 
@@ -167,20 +170,22 @@ class _Inductor:
     So rows are always visited with care.
     """
 
-    @staticmethod
-    def everywhere(_: Array) -> bool:
+    some = None
+
+    def everywhere(self, _: Array) -> bool:
         """Nothing is known while tracing."""
         return False
 
-    @staticmethod
-    def either(flag: bool, yes: Callable[[], T], no: Callable[[], T]) -> T:
+    def either(self, flag: bool, yes: Callable[[], T], no: Callable[[], T]) -> T:
         """What the second one gives."""
         return yes() if flag else no()
 
-    @staticmethod
-    def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+    def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
         """Two sums."""
         return torch.sum(a, axis, keepdim=True), torch.sum(b, axis, keepdim=True)
+
+
+_INDUCTOR = _Inductor()
 
 
 class TorchBackend(Backend):
@@ -231,7 +236,7 @@ class TorchBackend(Backend):
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
         moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
         if compiling and not again and _fused.suits(rule, leaves):
-            rule = _fused.Fused(rule, _Inductor)
+            rule = _fused.Fused(cast("RowLoss", rule), _INDUCTOR)
         if not moving or (again and compiling):
             return rule.forward(xp, leaves, again=again)[0]
         attached = _Attached if compiling else _AttachedBothWays
