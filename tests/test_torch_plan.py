@@ -130,6 +130,13 @@ def test_small_entries_of_float16_survive_a_scaled_loss() -> None:
     np.testing.assert_allclose(x.grad[0].double(), [-2 * small, small, small], rtol=2e-3)
 
 
+def test_small_entries_of_float32_survive_too() -> None:
+    """3.3e-37 is made of 3.3e-43, which float32 has no digits for, times a million."""
+    x = torch.tensor([[84.0, 0.0, 0.0]], requires_grad=True)
+    (xe.cross_entropy(x, torch.tensor([0]), normalizer=1e6) * 1e6).backward()
+    np.testing.assert_allclose(x.grad[0, 1:].double(), [np.exp(-84.0)] * 2, rtol=2e-6)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "none"])
 def test_twice_through_a_graph_that_is_kept(reduction: Any) -> None:
     x = logits()
