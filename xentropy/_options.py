@@ -47,8 +47,9 @@ def options(
         set, as many as there are CPUs that the process may use. PyTorch has threads of its own,
         see ``torch.set_num_threads``, and leaves this one aside.
     compile : bool, optional
-        Whether functions that compile themselves do so: those of JAX, which jit themselves, and
-        those of TensorFlow. False never; True wherever it can be done.
+        Whether functions compile themselves: those of JAX do unless it is False; in TensorFlow's
+        graphs, those of large arrays of known shape do, with True all of known shape, with False
+        none.
 
     Yields
     ------
