@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from xentropy._typing import Array, DType, Kind, Namespace
 
 if TYPE_CHECKING:
-    from xentropy._plans import Plan
+    from xentropy._known import Plan
 
 
 class Rule(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 
 from xentropy import _plans
 from xentropy._backend import Backend, Rule
-from xentropy._plans import Plan
+from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_numpy import _mutable
 

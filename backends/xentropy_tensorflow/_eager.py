@@ -14,7 +14,7 @@ import tensorflow as tf
 from xentropy import _plans
 from xentropy._backend import Rule
 from xentropy._dispatch import backend_of
-from xentropy._plans import Plan
+from xentropy._known import Plan
 from xentropy._rows import RowLoss
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp

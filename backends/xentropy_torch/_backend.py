@@ -10,7 +10,7 @@ import torch
 
 from xentropy import _fused, _plans
 from xentropy._backend import Backend, Rule
-from xentropy._plans import Plan
+from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_torch import _mutable
 
