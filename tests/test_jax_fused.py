@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
 
 import xentropy as xe
@@ -13,6 +14,8 @@ jax = pytest.importorskip("jax")
 pytestmark = pytest.mark.backends("jax")
 
 import jax.numpy as jnp  # noqa: E402 - after the skip
+
+from xentropy_jax._apart import apart  # noqa: E402
 
 RNG = np.random.default_rng(11)
 INF, NAN = np.inf, np.nan
@@ -181,3 +184,46 @@ def test_compile_can_be_switched_off() -> None:
     value, grad = xe.value_and_grad(xe.cross_entropy)(x, labels, z_loss=0.125)
     np.testing.assert_allclose(plain, value, rtol=1e-13)
     np.testing.assert_allclose(slope, grad, rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("confident", [0, 1, 4, 5, 64])
+@pytest.mark.parametrize("batched", [False, True])
+def test_some_confident_rows(confident: int, batched: bool) -> None:
+    """None, few that are looked at by themselves (4 of 64), or more: all keep their digits."""
+    rng = np.random.default_rng(confident)
+    x = rng.normal(size=(64, 200)).astype(np.float32)
+    labels = rng.integers(0, 200, 64)
+    rows = rng.permutation(64)[:confident]
+    x[rows, labels[rows]] += np.linspace(15, 30, confident, dtype=np.float32)
+
+    def loss(x: Any, t: Any) -> Any:
+        return xe.cross_entropy(x, t, reduction="none")
+
+    arrays = jnp.asarray(x), jnp.asarray(labels)
+    if batched:
+        found = jax.vmap(loss)(*(a.reshape(4, 16, *a.shape[1:]) for a in arrays)).reshape(-1)
+    else:
+        found = jax.jit(loss)(*arrays)
+    for i in [*rows, (rows[0] + 1) % 64 if confident else 0]:
+        exact, _, _ = oracle.exact_row(x[i], np.eye(200)[labels[i]])
+        assert oracle.ulps(found[i], exact, "float32") <= 4 + float(x[i].max() - x[i].min())
+
+
+def test_one_entry_of_every_row_apart() -> None:
+    """The operation, its transpose, and both of a batch whose rows or indices are shared."""
+    x, index = np.arange(24.0).reshape(2, 3, 4), np.array([[3, 0, 2], [1, 1, 0]])
+    there = np.take_along_axis(x, index[..., None], -1)
+    others = np.where(np.arange(4) == index[..., None], 0, x)
+    for function in (apart, jax.jit(apart), jax.vmap(apart)):
+        found = function(jnp.asarray(x), jnp.asarray(index[..., None]))
+        for ours, wanted in zip(found, (others, there), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+    shared = jax.vmap(apart, in_axes=(None, 0))(jnp.asarray(x[0]), jnp.asarray(index[..., None]))
+    np.testing.assert_array_equal(shared[1][:, :, 0], np.take_along_axis(x[0], index.T, 1).T)
+    moved = jax.vmap(apart, in_axes=(2, None))(
+        jnp.moveaxis(jnp.asarray(x), 0, 2), jnp.asarray(index[0][:, None])
+    )
+    np.testing.assert_array_equal(moved[1][..., 0], x[:, np.arange(3), index[0]])
+    back = jax.linear_transpose(lambda y: apart(y, jnp.asarray(index[..., None])), jnp.asarray(x))
+    (joint,) = back((jnp.asarray(x), -jnp.asarray(there)))
+    np.testing.assert_array_equal(joint, np.where(np.arange(4) == index[..., None], -x, x))
