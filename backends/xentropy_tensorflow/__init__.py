@@ -4,6 +4,9 @@
 the same arguments. docs/drop-ins/tensorflow.md lists what differs.
 """
 
+# Before NumPy, which comes with it: an environment without TensorFlow is told this name.
+import tensorflow as tf  # noqa: F401
+
 from xentropy_tensorflow._backend import backend
 from xentropy_tensorflow._nn import (
     log_softmax,
