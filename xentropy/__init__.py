@@ -2,6 +2,7 @@
 
 from xentropy._call import value_and_grad
 from xentropy._functions import log_sigmoid, log_softmax, logsumexp, sigmoid, softmax
+from xentropy._heads import linear_cross_entropy, linear_score
 from xentropy._information import entropy, kl_divergence
 from xentropy._losses import binary_cross_entropy, cross_entropy, nll_loss
 from xentropy._options import options
@@ -16,6 +17,8 @@ __all__ = [
     "focal_loss",
     "generalized_cross_entropy",
     "kl_divergence",
+    "linear_cross_entropy",
+    "linear_score",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from xentropy._options import Options, current
 from xentropy._typing import Array, DType, Kind, Namespace
 
 if TYPE_CHECKING:
@@ -123,6 +124,10 @@ class Backend:
         namespace must compute at once: that of a framework that is tracing does not.
         """
         return None
+
+    def options(self) -> Options:
+        """The options that hold, see `xentropy.options`."""
+        return current()
 
     def plan(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
         """How a rule is evaluated: in blocks of rows, or, without a plan, whole."""

@@ -123,7 +123,7 @@ def cross_entropy(
     inputs = Inputs(logits, "logits")
     if not from_logits:
         _only_logits(temperature=(temperature, 1.0), softcap=(softcap, None), z_loss=(z_loss, 0.0))
-    rule, leaves = _rows(
+    rule, leaves = rows(
         inputs,
         targets,
         source,
@@ -135,9 +135,7 @@ def cross_entropy(
         where=where,
         reduction=reduction,
         normalizer=normalizer,
-        temperature=_inputs.positive("temperature", temperature),
-        softcap=None if softcap is None else _inputs.positive("softcap", softcap),
-        z_loss=_inputs.at_least_zero("z_loss", z_loss),
+        **scaling(temperature, softcap, z_loss),
     )
     return Call(inputs.backend, rule, leaves)
 
@@ -199,7 +197,7 @@ def nll_loss(
     [0.356675 2.302585]
     """
     inputs = Inputs(log_probs, "log_probs")
-    rule, leaves = _rows(
+    rule, leaves = rows(
         inputs,
         targets,
         "log_probabilities",
@@ -313,7 +311,7 @@ def binary_cross_entropy(
     return Call(inputs.backend, rule, (inputs.x, leaf, positive, weights, number))
 
 
-def _rows(
+def rows(
     inputs: Inputs,
     targets: Any,
     source: Source,
@@ -358,6 +356,15 @@ def _rows(
         number,
         None,
     )
+
+
+def scaling(temperature: Any, softcap: Any, z_loss: Any) -> dict[str, Any]:
+    """The options that mean something for logits only, validated."""
+    return {
+        "temperature": _inputs.positive("temperature", temperature),
+        "softcap": None if softcap is None else _inputs.positive("softcap", softcap),
+        "z_loss": _inputs.at_least_zero("z_loss", z_loss),
+    }
 
 
 def _only_logits(**options: Any) -> None:

@@ -119,13 +119,15 @@ class RowLoss:
         """The gradients by the first leaf, not in its dtype yet, and by the others."""
         if self.reduction == "none":
             bar = xp.expand_dims(bar, axis=self.axis)
-        rows = reduction_.spread(xp, visit.how, bar)
+        rows, by_count = reduction_.spread(xp, visit.how, bar), None
         by_first = None
         if want.logits:
             by_first = rows * self.by_first(xp, leaves, visit)
         if not any(want[1:]):
             return by_first, Leaves(None, None)
-        return by_first, self._by_others(xp, leaves, want, visit, rows, bar)
+        if visit.how.divisor is not None:
+            by_count = reduction_.pull_count(xp, visit.left.losses, visit.how, bar)
+        return by_first, self.by_others(xp, leaves, want, visit, rows, by_count)
 
     # The visit.
 
@@ -270,6 +272,7 @@ class RowLoss:
             axis=self.axis,
             temperature=self.temperature,
             lse_weight=self.lse_weight(xp, visit.targets, visit.left),
+            total=visit.left.mass if _targets.is_part(visit.targets) else None,
         )
 
     def lse_weight(self, xp: Namespace, targets: Targets, left: Left) -> Array | None:
@@ -298,12 +301,17 @@ class RowLoss:
         gradient = _stats.cut(xp, gradient, self._mask(xp, leaves))
         return xp.astype(gradient, leaves.logits.dtype)
 
-    def _by_others(
-        self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, rows: Array, bar: Array
+    def by_others(
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        want: Leaves,
+        visit: Visit,
+        rows: Array,
+        by_count: Array | None,
     ) -> Leaves:
-        by_count = by_targets = by_classes = by_samples = by_alpha = None
-        if visit.how.divisor is not None:
-            by_count = reduction_.pull_count(xp, visit.left.losses, visit.how, bar)
+        """The gradients by the other leaves, given those by the rows' losses and by the count."""
+        by_targets = by_classes = by_samples = by_alpha = None
         weigh = self._weigher(xp, leaves, visit, rows, by_count)
         if want.targets and not self.hard:
             by_targets = _targets.pull_given(xp, visit.targets, weigh)

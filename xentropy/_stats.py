@@ -383,14 +383,18 @@ def pullback(
     axis: int = -1,
     temperature: float = 1.0,
     lse_weight: Array | None = None,
+    total: Array | None = None,
 ) -> Array:
     """The gradient by the logits of ``loss + lse_weight * logsumexp`` of every row.
 
     ``lse_weight`` is a constant here: a caller whose weight depends on the logsumexp passes the
-    derivative of its term.
+    derivative of its term. ``total`` is the mass of rows of which this is a part, and then
+    ``peak`` and the rest in ``seen`` are those of the whole rows too.
     """
     dense = every(xp, t, seen.exp, axis)
-    gradient = residual(xp, seen, peak, dense, mass(xp, t, axis))
+    if total is None:
+        total = mass(xp, t, axis)
+    gradient = residual(xp, seen, peak, dense, total)
     if lse_weight is not None:
         gradient = gradient + times(xp, lse_weight, probabilities(xp, seen, peak))
     return gradient if temperature == 1.0 else gradient / temperature

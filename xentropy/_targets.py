@@ -21,18 +21,23 @@ Weigh: TypeAlias = Callable[[Array], Array]
 
 
 class Labels(NamedTuple):
-    """Labels made safe to index with, which rows are kept, and which labels name a class."""
+    """Labels made safe to index with, which rows are kept, and which labels name a class.
+
+    ``here`` is where they name one of these classes, if these are not all; None if they are.
+    """
 
     index: Array
     kept: Array
     valid: Array
+    here: Array = None
 
 
 class Targets(NamedTuple):
     """What makes the coefficients: every array in the compute dtype, with all the dimensions.
 
     ``labels`` or ``given`` is there, never both; ``scale`` is s_i, ``weights`` c_j, ``mask`` is
-    True at the classes that take part, ``like`` has the shape of the logits.
+    True at the classes that take part, ``like`` has the shape of the logits. ``share`` is e / K_i
+    where these are some of the classes, and None where they are all.
     """
 
     labels: Labels | None
@@ -43,6 +48,7 @@ class Targets(NamedTuple):
     smoothing: float
     like: Array
     axis: int
+    share: Array = None
 
 
 def read_labels(
@@ -106,6 +112,8 @@ def _factors(xp: Namespace, targets: Targets) -> Array:
 
 def _share(xp: Namespace, targets: Targets) -> Array:
     """e / K_i of every row."""
+    if targets.share is not None:
+        return targets.share
     ones = _factors(xp, targets._replace(weights=None))
     count = xp.sum(ones, axis=targets.axis, keepdims=True)
     return targets.smoothing / xp.where(count == 0, xp.ones_like(count), count)
@@ -119,6 +127,8 @@ def coefficients(xp: Namespace, targets: Targets) -> Coefficients:
     on = scale * (1 - targets.smoothing)
     if targets.weights is not None:
         on = on * lookup(xp, targets.weights, targets.labels.index)
+    if targets.labels.here is not None:
+        on = xp.where(targets.labels.here, on, xp.zeros_like(on))
     missing = targets.labels.kept & ~targets.labels.valid
     on = xp.where(missing, xp.zeros_like(on) + float("nan"), on)
     if targets.smoothing == 0:
@@ -155,6 +165,29 @@ def balanced(xp: Namespace, t: Coefficients, alpha: Array, ndim: int, axis: int)
     )
 
 
+def part(xp: Namespace, whole: Targets, start: int, like: Array) -> Targets:
+    """What makes the coefficients of some classes, from ``start`` on, as many as ``like`` has.
+
+    ``whole`` has labels, and weights and mask of one row: no array of rows and classes.
+    """
+    if whole.labels is None:
+        raise TypeError("probabilities are not cut by classes: they are held whole")
+    count = shape_of(xp, like)[whole.axis]
+    index = whole.labels.index - start
+    here = (index >= 0) & (index < count)
+    labels = whole.labels._replace(index=xp.where(here, index, xp.zeros_like(index)), here=here)
+    weights, mask = (
+        None if x is None else x[:, start : start + count] for x in (whole.weights, whole.mask)
+    )
+    share = None if whole.smoothing == 0 else _share(xp, whole)
+    return Targets(labels, None, whole.scale, weights, mask, whole.smoothing, like, 1, share)
+
+
+def is_part(targets: Targets) -> bool:
+    """Whether these are some of the classes."""
+    return targets.labels is not None and targets.labels.here is not None
+
+
 def belief(xp: Namespace, targets: Targets) -> Coefficients:
     """B: the one-hot of the label, or the probabilities as given; 0 in an ignored row."""
     return coefficients(xp, targets._replace(scale=None, weights=None, smoothing=0.0))
@@ -174,6 +207,8 @@ def _pattern(xp: Namespace, targets: Targets) -> Array:
     else:
         index = targets.labels.index
         here = class_numbers(xp, targets.like, targets.axis, index.dtype) == index
+        if targets.labels.here is not None:
+            here = here & targets.labels.here
         base = xp.astype(here & targets.labels.kept, targets.like.dtype)
         total = xp.astype(targets.labels.kept, targets.like.dtype)
     if targets.smoothing == 0:

@@ -17,10 +17,9 @@ TargetKind = Literal["probabilities", "log_probabilities", "logits"]
 Kind = Literal["bool", "integral", "real floating", "complex floating", "other"]
 
 
-class RowOptions(TypedDict, total=False):
-    """The options of `xentropy.cross_entropy` that act on single rows; the defaults are there."""
+class HeadOptions(TypedDict, total=False):
+    """The options of `xentropy.linear_cross_entropy` that act on single rows."""
 
-    axis: int
     class_weights: Any
     sample_weights: Any
     ignore_index: int | None
@@ -29,6 +28,12 @@ class RowOptions(TypedDict, total=False):
     temperature: float
     softcap: float | None
     z_loss: float
+
+
+class RowOptions(HeadOptions, total=False):
+    """The options of `xentropy.cross_entropy` that act on single rows; the defaults are there."""
+
+    axis: int
 
 
 class LossOptions(RowOptions, total=False):

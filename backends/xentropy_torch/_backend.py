@@ -11,6 +11,7 @@ import torch
 from xentropy import _fused, _plans
 from xentropy._backend import Backend, Rule
 from xentropy._known import Plan
+from xentropy._options import Options, current
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_torch import _mutable
 
@@ -221,6 +222,10 @@ class TorchBackend(Backend):
         if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing() or _watched():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
+
+    def options(self) -> Options:
+        """The options that hold; torch.compile, which cannot trace them, has none."""
+        return Options() if torch.compiler.is_compiling() else current()
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""

@@ -1,0 +1,460 @@
+"""Losses of a linear head: logits that are made tile by tile, and never held whole.
+
+The logits hidden @ weight.T + bias of a tile, some rows and some classes, exist while the tile is
+visited. A visit leaves a few numbers per row, and those of the parts of a row merge. The pullback
+makes the logits once more and multiplies their gradient into those of hidden, weight and bias
+while it is in hand. Only labels let rows be cut by classes: probabilities are held whole anyway.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from xentropy import _reduction, _stats, _targets
+from xentropy._reduction import Reducer
+from xentropy._rows import Leaves, Left, RowLoss, Visit
+from xentropy._score import RowScore
+from xentropy._stats import Stats, shape_of
+from xentropy._targets import Targets
+from xentropy._typing import Array, Namespace
+
+# About how many logits a tile has. A visit makes a few arrays of that size.
+TILE = 1 << 21
+# As few rows do not pay for a visit to all of the weight: shorter blocks are cut by classes.
+FEW, MANY = 128, 1024
+
+Bounds = tuple[int, Any]
+T = TypeVar("T")
+
+
+class Head(NamedTuple):
+    """The arrays of a linear head and of its loss; the first three are always there."""
+
+    hidden: Array
+    weight: Array
+    targets: Array
+    bias: Array = None
+    class_weights: Array = None
+    sample_weights: Array = None
+    where: Array = None
+    normalizer: Array = None
+
+
+# Leaves along one axis of rows, and parts of them.
+
+
+def flat(xp: Namespace, head: Head, *, hard: bool) -> Head:
+    """The leaves with all rows along one axis."""
+    lead, classes = shape_of(xp, head.hidden)[:-1], shape_of(xp, head.weight)[0]
+    rows = math.prod(lead)
+    samples, where = head.sample_weights, head.where
+    if where is not None and where.ndim > 1:
+        where = _flat_mask(xp, where, lead, classes)
+    return head._replace(
+        hidden=xp.reshape(head.hidden, (rows, head.hidden.shape[-1])),
+        targets=xp.reshape(head.targets, (rows,) if hard else (rows, classes)),
+        sample_weights=None if samples is None else xp.reshape(samples, (rows,)),
+        where=where,
+    )
+
+
+def _flat_mask(xp: Namespace, where: Array, lead: tuple[Any, ...], classes: Any) -> Array:
+    """A mask of all dimensions: one for all rows, or one for every row."""
+    if all(n == 1 for n in where.shape[:-1]):
+        lead = ()
+    wide = xp.broadcast_to(where, (*lead, *where.shape[where.ndim - 1 :])) if lead else where
+    spread = xp.reshape(wide, (math.prod(lead), where.shape[-1]))
+    return xp.broadcast_to(spread, (math.prod(lead), classes))
+
+
+def rows_of(head: Head, start: int, stop: Any) -> Head:
+    """The leaves of some rows."""
+    samples, where = head.sample_weights, head.where
+    if where is not None and where.ndim > 1 and where.shape[0] != 1:
+        where = where[start:stop, :]
+    return head._replace(
+        hidden=head.hidden[start:stop, :],
+        targets=head.targets[start:stop, ...],
+        sample_weights=None if samples is None else samples[start:stop],
+        where=where,
+    )
+
+
+def classes_of(head: Head, start: int, stop: Any) -> Head:
+    """The leaves of some classes; labels stay what they are."""
+    bias, weights, where = head.bias, head.class_weights, head.where
+    return head._replace(
+        weight=head.weight[start:stop, :],
+        bias=None if bias is None else bias[start:stop],
+        class_weights=None if weights is None else weights[start:stop],
+        where=None if where is None else where[..., start:stop],
+    )
+
+
+def logits_of(xp: Namespace, rule: RowLoss, head: Head) -> Array:
+    """The logits of rows, in the compute dtype."""
+    weight = xp.permute_dims(xp.astype(head.weight, rule.dtype), (1, 0))
+    made = xp.matmul(xp.astype(head.hidden, rule.dtype), weight)
+    return made if head.bias is None else made + xp.astype(head.bias, rule.dtype)
+
+
+def leaves_of(head: Head, logits: Array) -> Leaves:
+    """The leaves of a loss of these logits."""
+    return Leaves(logits, head.targets, *head[4:])
+
+
+def bounds(length: Any, size: int) -> list[Bounds]:
+    """Bounds of parts of about one size; an unknown length is not cut."""
+    if not isinstance(length, int) or length <= size:
+        return [(0, length)]
+    count = -(-length // size)
+    return [(length * i // count, length * (i + 1) // count) for i in range(count)]
+
+
+class Bars(NamedTuple):
+    """What a pullback gets: the gradients by values of rows, and that by the count of a mean."""
+
+    rows: tuple[Array | None, ...]
+    by_count: Array | None = None
+    how: Reducer = Reducer("none")
+
+
+class Tile(NamedTuple):
+    """Some rows and some classes: their leaves, the first class, and what is known of the rows.
+
+    ``whole`` is what makes the coefficients of all classes; None where these are all.
+    """
+
+    head: Head
+    start: int
+    whole: Targets | None
+    left: Left
+    bars: Bars
+
+
+class Cuts(NamedTuple):
+    """Bounds of blocks of rows, and of parts of classes."""
+
+    rows: list[Bounds]
+    classes: list[Bounds]
+
+
+def row_targets(xp: Namespace, rule: RowLoss, head: Head) -> Targets:
+    """What makes the coefficients of labels, all classes in one row: no array of both."""
+    numbers = _stats.class_numbers(xp, head.weight, 0, xp.int32)
+    like = xp.astype(xp.reshape(numbers, (1, -1)), rule.dtype)
+    return rule.targets(xp, leaves_of(head, like), like)
+
+
+# The rules.
+
+
+@dataclass(frozen=True)
+class LinearLoss:
+    """A loss over classes of the logits of a linear head; ``loss`` has the classes on axis 1."""
+
+    loss: RowLoss
+    tile: int = TILE
+
+    names: ClassVar[tuple[str, ...]] = Head._fields
+    constant: ClassVar[tuple[str, ...]] = RowLoss.constant
+    outputs: ClassVar[tuple[str, ...]] = RowLoss.outputs
+    others: ClassVar[tuple[str, ...]] = RowLoss.others
+
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array], Left]:
+        """The reduced loss, and what the pullback needs."""
+        head = flat(xp, Head(*leaves), hard=self.loss.hard)
+        left = self._observed(xp, head, again=again)
+        value = _reduction.reduce(xp, left.losses, self.reducer(xp, head, left))
+        if self.loss.reduction == "none":
+            value = xp.reshape(value, shape_of(xp, leaves[0])[:-1])
+        return (value,), left
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bars: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradients by the wanted leaves, given the gradient by the reduced loss."""
+        head, want = flat(xp, Head(*leaves), hard=self.loss.hard), Head(*wanted)
+        left = self._observed(xp, head, again=True) if again else Left(*residuals)
+        how = self.reducer(xp, head, left)
+        bar = xp.reshape(bars[0], (-1, 1)) if self.loss.reduction == "none" else bars[0]
+        count = None
+        if how.divisor is not None:
+            count = _reduction.pull_count(xp, left.losses, how, bar)
+        given = Bars((_reduction.spread(xp, how, bar),), count, how)
+        cuts = self.cuts(xp, head, again=again)
+        made = pulled(xp, self, cuts, head, left, given, want, again=again)
+        if want.normalizer:
+            made = made._replace(normalizer=count)
+        return shaped(xp, Head(*leaves), made)
+
+    def reducer(self, xp: Namespace, head: Head, left: Left) -> Reducer:
+        """How the losses of all rows are reduced."""
+        kept = None
+        if self.loss.normalizer == "valid":
+            scale = row_scale(xp, self.loss, head)
+            kept = _stats.counted(xp, scale, scale)
+        return self.loss.reducer(xp, leaves_of(head, None), left.mass, kept)
+
+    def cuts(self, xp: Namespace, head: Head, *, again: bool) -> Cuts:
+        """How rows are cut; and classes, if fewer rows than pay would fit otherwise."""
+        count, classes = shape_of(xp, head.hidden)[0], head.weight.shape[0]
+        rows = _fitting(self.tile, classes)
+        few = min(FEW, count) if isinstance(count, int) else FEW
+        mask = head.where is not None and head.where.ndim > 1
+        if again or mask or not self.loss.hard or rows >= few:
+            return Cuts(bounds(count, rows), [(0, classes)])
+        rows = min(MANY, count) if isinstance(count, int) else MANY
+        return Cuts(bounds(count, rows), bounds(classes, _fitting(self.tile, rows)))
+
+    def _observed(self, xp: Namespace, head: Head, *, again: bool) -> Left:
+        """What a visit to all rows leaves."""
+        cuts = self.cuts(xp, head, again=again)
+        blocks = (rows_of(head, *block) for block in cuts.rows)
+        if len(cuts.classes) > 1:
+            return joined(xp, Left, [self._observe_parts(xp, b, cuts.classes) for b in blocks])
+        return joined(xp, Left, [self._observe(xp, block, again=again) for block in blocks])
+
+    def _observe(self, xp: Namespace, head: Head, *, again: bool) -> Left:
+        """What a visit to a block of rows leaves."""
+        leaves = leaves_of(head, logits_of(xp, self.loss, head))
+        return self.loss.visit(xp, leaves, again=again).left
+
+    def _observe_parts(self, xp: Namespace, head: Head, parts: list[Bounds]) -> Left:
+        """The same part by part: their statistics merge."""
+        whole, temperature = row_targets(xp, self.loss, head), self.loss.temperature
+        seen = (self._observe_part(xp, classes_of(head, *part), part[0], whole) for part in parts)
+        stats = reduce(partial(_stats.merge, xp, temperature=temperature), seen)
+        left = Left(stats.max, stats.rest, stats.mass, None)
+        return left._replace(losses=self.loss.with_z(xp, whole, left, _stats.finish(xp, stats)))
+
+    def _observe_part(self, xp: Namespace, head: Head, start: int, whole: Targets) -> Stats:
+        x = self.loss.scores(xp, leaves_of(head, logits_of(xp, self.loss, head)))
+        t = _targets.coefficients(xp, _targets.part(xp, whole, start, x))
+        return _stats.observe(xp, x, t, axis=1, temperature=self.loss.temperature)
+
+    def pull(
+        self, xp: Namespace, leaves: Leaves, tile: Tile, want: Leaves, *, again: bool
+    ) -> Leaves:
+        """The gradients of a tile by its logits and by the other leaves."""
+        rule, (rows,), visit = self.loss, tile.bars.rows, self._visit(xp, leaves, tile, again=again)
+        visit, by_logits, others = visit._replace(how=tile.bars.how), None, Leaves(None, None)
+        if want.logits:
+            by_logits = rule.shaped(xp, leaves, rows * rule.by_first(xp, leaves, visit))
+        if any(want[1:]):
+            # What z_loss adds to the gradient by sample weights belongs to rows, not to classes.
+            rule = replace(rule, z_loss=rule.z_loss if tile.start == 0 else 0.0)
+            others = rule.by_others(xp, leaves, want, visit, rows, tile.bars.by_count)
+        return others._replace(logits=by_logits)
+
+    def _visit(self, xp: Namespace, leaves: Leaves, tile: Tile, *, again: bool) -> Visit:
+        """A visit to a tile of which the statistics of the rows are known."""
+        rule, left = self.loss, tile.left
+        if tile.whole is None:
+            return rule.visit(xp, leaves, left, again=again)
+        x, cold = rule.scores(xp, leaves), rule.temperature
+        seen = _stats.shares(xp, x, left.max, axis=1, temperature=cold, rest=left.rest)
+        targets = _targets.part(xp, tile.whole, tile.start, x)
+        return Visit(x, targets, _targets.coefficients(xp, targets), seen, left, tile.bars.how)
+
+
+@dataclass(frozen=True)
+class LinearScore:
+    """The scores of the logits of a linear head; ``score`` has the classes on axis 1."""
+
+    score: RowScore
+    tile: int = TILE
+
+    names: ClassVar[tuple[str, ...]] = Head._fields
+    constant: ClassVar[tuple[str, ...]] = RowScore.constant
+    outputs: ClassVar[tuple[str, ...]] = RowScore.outputs
+    others: ClassVar[tuple[str, ...]] = RowScore.others
+
+    @property
+    def loss(self) -> RowLoss:
+        """The rule of the rows' loss."""
+        return self.score.loss
+
+    def forward(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
+    ) -> tuple[tuple[Array, ...], Left]:
+        """What `RowScore` tells of every row."""
+        head, lead = flat(xp, Head(*leaves), hard=self.loss.hard), shape_of(xp, leaves[0])[:-1]
+        blocks = (rows_of(head, *block) for block in self.cuts(xp, head).rows)
+        seen = [self._score(xp, block, again=again) for block in blocks]
+        values = joined(xp, lambda *found: found, [values for values, _ in seen])
+        shaped_ = tuple(xp.reshape(value, lead) for value in values)
+        return shaped_, joined(xp, Left, [left for _, left in seen])
+
+    def _score(self, xp: Namespace, head: Head, *, again: bool) -> tuple[tuple[Array, ...], Left]:
+        leaves = leaves_of(head, logits_of(xp, self.loss, head))
+        return self.score.forward(xp, leaves, again=again)
+
+    def pullback(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: tuple[Array, ...],
+        bars: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+        *,
+        again: bool = False,
+    ) -> tuple[Array | None, ...]:
+        """The gradients by the wanted leaves, given those by the floating outputs."""
+        head = flat(xp, Head(*leaves), hard=self.loss.hard)
+        given = Bars(tuple(None if bar is None else xp.reshape(bar, (-1,)) for bar in bars))
+        left, cuts = Left(*residuals), self.cuts(xp, head)
+        made = pulled(xp, self, cuts, head, left, given, Head(*wanted), again=again)
+        return shaped(xp, Head(*leaves), made)
+
+    def cuts(self, xp: Namespace, head: Head) -> Cuts:
+        """Blocks of rows: a row's prediction is one number of all classes."""
+        classes = head.weight.shape[0]
+        rows = bounds(shape_of(xp, head.hidden)[0], _fitting(self.tile, classes))
+        return Cuts(rows, [(0, classes)])
+
+    def pull(
+        self, xp: Namespace, leaves: Leaves, tile: Tile, want: Leaves, *, again: bool
+    ) -> Leaves:
+        """The gradients of a block by its logits and by the other leaves."""
+        found = self.score.pullback(xp, leaves, tile.left, tile.bars.rows, want, again=again)
+        return Leaves(*found)
+
+
+# The pullback.
+
+
+def pulled(
+    xp: Namespace,
+    rule: LinearLoss | LinearScore,
+    cuts: Cuts,
+    head: Head,
+    left: Left,
+    bars: Bars,
+    want: Head,
+    *,
+    again: bool,
+) -> Head:
+    """The gradients by the leaves, rows along one axis, in the compute dtype.
+
+    Class by class of parts, so that the gradient by each part of the weight is summed up at once;
+    those by rows are sums over the parts.
+    """
+    blocks = [_block(xp, rule, head, left, bars, block, len(cuts.classes)) for block in cuts.rows]
+    by_rows: list[Head | None] = [None] * len(blocks)
+    by_classes = []
+    for start, stop in cuts.classes:
+        total = None
+        for i, block in enumerate(blocks):
+            tile = block._replace(head=classes_of(block.head, start, stop), start=start)
+            made = _pull_tile(xp, rule, tile, want, again=again)
+            by_rows[i] = _sum(by_rows[i], made._replace(**_NO_CLASSES))
+            total = _sum(total, made._replace(**_NO_ROWS))
+        by_classes.append(total)
+    rows, classes = joined(xp, Head, by_rows), joined(xp, Head, by_classes)
+    return Head(*(a if b is None else b for a, b in zip(rows, classes, strict=True)))
+
+
+_NO_ROWS = {"hidden": None, "targets": None, "sample_weights": None}
+_NO_CLASSES = {"weight": None, "bias": None, "class_weights": None}
+
+
+def _block(
+    xp: Namespace,
+    rule: LinearLoss | LinearScore,
+    head: Head,
+    left: Left,
+    bars: Bars,
+    block: Bounds,
+    parts: int,
+) -> Tile:
+    """A block of rows with all classes."""
+    rows = rows_of(head, *block)
+    whole = row_targets(xp, rule.loss, rows) if parts > 1 else None
+    own = Left(*(x[slice(*block), ...] for x in left))
+    those = (x if x is None or x.ndim == 0 else x[slice(*block), ...] for x in bars.rows)
+    return Tile(rows, 0, whole, own, bars._replace(rows=tuple(those)))
+
+
+def _pull_tile(
+    xp: Namespace, rule: LinearLoss | LinearScore, tile: Tile, want: Head, *, again: bool
+) -> Head:
+    """The gradients of a tile: the logits are made again, and their gradient multiplied."""
+    head, dtype = tile.head, rule.loss.dtype
+    leaves = leaves_of(head, logits_of(xp, rule.loss, head))
+    through = want.hidden or want.weight or want.bias
+    asked = Leaves(through, want.targets, *want[4:7])._replace(normalizer=False, alpha=False)
+    made = rule.pull(xp, leaves, tile, asked, again=again)
+    by_hidden = by_weight = by_bias = None
+    if want.hidden:
+        by_hidden = xp.matmul(made.logits, xp.astype(head.weight, dtype))
+    if want.weight:
+        hidden = _silenced(xp, rule.loss, head)
+        by_weight = xp.matmul(xp.permute_dims(made.logits, (1, 0)), hidden)
+    if want.bias:
+        by_bias = xp.sum(made.logits, axis=0)
+    return Head(by_hidden, by_weight, made.targets, by_bias, *made[2:4])
+
+
+def _silenced(xp: Namespace, rule: RowLoss, head: Head) -> Array:
+    """The hidden rows, 0 where a row has no weight: what it holds must not meet its gradient 0."""
+    hidden = xp.astype(head.hidden, rule.dtype)
+    if head.sample_weights is None and (not rule.hard or rule.ignore_index is None):
+        return hidden
+    silent = row_scale(xp, rule, head) == 0
+    return xp.where(silent, xp.zeros_like(hidden), hidden)
+
+
+def row_scale(xp: Namespace, rule: RowLoss, head: Head) -> Array:
+    """The sample weight of every row, 0 where it is ignored."""
+    if head.sample_weights is not None:
+        scale = xp.reshape(xp.astype(head.sample_weights, rule.dtype), (-1, 1))
+    else:
+        scale = xp.ones_like(xp.astype(xp.sum(head.hidden, axis=1, keepdims=True), rule.dtype))
+    labels = row_targets(xp, rule, head).labels if rule.hard else None
+    return scale if labels is None else xp.where(labels.kept, scale, xp.zeros_like(scale))
+
+
+def shaped(xp: Namespace, leaves: Head, made: Head) -> Head:
+    """The gradients in the shapes and dtypes of their leaves."""
+    return Head(
+        *(
+            None if g is None else xp.astype(xp.reshape(g, shape_of(xp, leaf)), leaf.dtype)
+            for g, leaf in zip(made, leaves, strict=True)
+        )
+    )
+
+
+def joined(xp: Namespace, form: Callable[..., T], parts: Sequence[Any]) -> T:
+    """Tuples of arrays, put together along the first axis; None stays None."""
+    if len(parts) == 1:
+        return form(*parts[0])
+    columns = zip(*parts, strict=True)
+    # PyTorch's older vmap knows concatenation by this name alone.
+    concat = getattr(xp, "cat", xp.concat)
+    return form(*(None if c[0] is None else concat(list(c), axis=0) for c in columns))
+
+
+def _sum(a: Head | None, b: Head) -> Head:
+    """Gradients added up; None is none."""
+    if a is None:
+        return b
+    return Head(*(x if y is None else x + y for x, y in zip(a, b, strict=True)))
+
+
+def _fitting(size: int, other: Any) -> int:
+    """How many lines of a length make a tile of a size; an unknown length is taken as it is."""
+    return max(1, size // other) if isinstance(other, int) and other else size
