@@ -95,7 +95,7 @@ def linear_cross_entropy(
     >>> print([grad.shape for grad in loss(hidden, weight, np.array([0, 1]))[1]])
     [(2, 2), (3, 2)]
     """
-    from xentropy._linear import TILE, LinearLoss
+    from xentropy._linear import LinearLoss
 
     inputs = _Head(hidden, weight, bias)
     rule, (_, labels, *others, _) = rows(
@@ -114,7 +114,7 @@ def linear_cross_entropy(
     )
     leaves = (inputs.x, inputs.weight, labels, inputs.bias, *others)
     # The rule sees all rows along one axis.
-    linear = LinearLoss(replace(rule, axis=1), inputs.backend.options().block_size or TILE)
+    linear = LinearLoss(replace(rule, axis=1), inputs.backend.options().block_size)
     return Call(inputs.backend, linear, leaves)
 
 

@@ -20,7 +20,7 @@ from xentropy._rows import Leaves, Left, RowLoss, Visit
 from xentropy._score import RowScore
 from xentropy._stats import Stats, shape_of
 from xentropy._targets import Targets
-from xentropy._typing import Array, Namespace
+from xentropy._typing import Array, DType, Namespace, Reduction
 
 # About how many logits a tile has. A visit makes a few arrays of that size.
 TILE = 1 << 21
@@ -158,12 +158,22 @@ class LinearLoss:
     """A loss over classes of the logits of a linear head; ``loss`` has the classes on axis 1."""
 
     loss: RowLoss
-    tile: int = TILE
+    tile: int | None = None
 
     names: ClassVar[tuple[str, ...]] = Head._fields
     constant: ClassVar[tuple[str, ...]] = RowLoss.constant
     outputs: ClassVar[tuple[str, ...]] = RowLoss.outputs
     others: ClassVar[tuple[str, ...]] = RowLoss.others
+
+    @property
+    def reduction(self) -> Reduction:
+        """What becomes of the rows."""
+        return self.loss.reduction
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the computation."""
+        return self.loss.dtype
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
@@ -195,7 +205,7 @@ class LinearLoss:
         if how.divisor is not None:
             count = _reduction.pull_count(xp, left.losses, how, bar)
         given = Bars((_reduction.spread(xp, how, bar),), count, how)
-        cuts = self.cuts(xp, head, again=again)
+        cuts = self.cuts(xp, head, shape_of(xp, head.hidden)[0], again=again)
         made = pulled(xp, self, cuts, head, left, given, want, again=again)
         if want.normalizer:
             made = made._replace(normalizer=count)
@@ -209,27 +219,30 @@ class LinearLoss:
             kept = _stats.counted(xp, scale, scale)
         return self.loss.reducer(xp, leaves_of(head, None), left.mass, kept)
 
-    def cuts(self, xp: Namespace, head: Head, *, again: bool) -> Cuts:
-        """How rows are cut; and classes, if fewer rows than pay would fit otherwise."""
-        count, classes = shape_of(xp, head.hidden)[0], head.weight.shape[0]
-        rows = _fitting(self.tile, classes)
+    def cuts(self, xp: Namespace, head: Head, count: Any, *, again: bool) -> Cuts:
+        """How ``count`` rows are cut; and classes, if fewer rows than pay would fit otherwise."""
+        tile, classes = self.tile or TILE, head.weight.shape[0]
+        rows = _fitting(tile, classes)
         few = min(FEW, count) if isinstance(count, int) else FEW
         mask = head.where is not None and head.where.ndim > 1
         if again or mask or not self.loss.hard or rows >= few:
             return Cuts(bounds(count, rows), [(0, classes)])
         rows = min(MANY, count) if isinstance(count, int) else MANY
-        return Cuts(bounds(count, rows), bounds(classes, _fitting(self.tile, rows)))
+        return Cuts(bounds(count, rows), bounds(classes, _fitting(tile, rows)))
 
     def _observed(self, xp: Namespace, head: Head, *, again: bool) -> Left:
         """What a visit to all rows leaves."""
-        cuts = self.cuts(xp, head, again=again)
+        cuts = self.cuts(xp, head, shape_of(xp, head.hidden)[0], again=again)
         blocks = (rows_of(head, *block) for block in cuts.rows)
-        if len(cuts.classes) > 1:
-            return joined(xp, Left, [self._observe_parts(xp, b, cuts.classes) for b in blocks])
-        return joined(xp, Left, [self._observe(xp, block, again=again) for block in blocks])
+        seen = [self.observe(xp, block, cuts.classes, again=again) for block in blocks]
+        return joined(xp, Left, seen)
 
-    def _observe(self, xp: Namespace, head: Head, *, again: bool) -> Left:
+    def observe(
+        self, xp: Namespace, head: Head, parts: list[Bounds], *, again: bool = False
+    ) -> Left:
         """What a visit to a block of rows leaves."""
+        if len(parts) > 1:
+            return self._observe_parts(xp, head, parts)
         leaves = leaves_of(head, logits_of(xp, self.loss, head))
         return self.loss.visit(xp, leaves, again=again).left
 
@@ -276,7 +289,7 @@ class LinearScore:
     """The scores of the logits of a linear head; ``score`` has the classes on axis 1."""
 
     score: RowScore
-    tile: int = TILE
+    tile: int | None = None
 
     names: ClassVar[tuple[str, ...]] = Head._fields
     constant: ClassVar[tuple[str, ...]] = RowScore.constant
@@ -323,7 +336,7 @@ class LinearScore:
     def cuts(self, xp: Namespace, head: Head) -> Cuts:
         """Blocks of rows: a row's prediction is one number of all classes."""
         classes = head.weight.shape[0]
-        rows = bounds(shape_of(xp, head.hidden)[0], _fitting(self.tile, classes))
+        rows = bounds(shape_of(xp, head.hidden)[0], _fitting(self.tile or TILE, classes))
         return Cuts(rows, [(0, classes)])
 
     def pull(
@@ -359,10 +372,9 @@ def pulled(
     for start, stop in cuts.classes:
         total = None
         for i, block in enumerate(blocks):
-            tile = block._replace(head=classes_of(block.head, start, stop), start=start)
-            made = _pull_tile(xp, rule, tile, want, again=again)
-            by_rows[i] = _sum(by_rows[i], made._replace(**_NO_CLASSES))
-            total = _sum(total, made._replace(**_NO_ROWS))
+            made = pull_tile(xp, rule, part_of(block, start, stop), want, again=again)
+            by_rows[i] = added(by_rows[i], made._replace(**_NO_CLASSES))
+            total = added(total, made._replace(**_NO_ROWS))
         by_classes.append(total)
     rows, classes = joined(xp, Head, by_rows), joined(xp, Head, by_classes)
     return Head(*(a if b is None else b for a, b in zip(rows, classes, strict=True)))
@@ -389,7 +401,12 @@ def _block(
     return Tile(rows, 0, whole, own, bars._replace(rows=tuple(those)))
 
 
-def _pull_tile(
+def part_of(tile: Tile, start: int, stop: Any) -> Tile:
+    """Some classes of a tile of all."""
+    return tile._replace(head=classes_of(tile.head, start, stop), start=start)
+
+
+def pull_tile(
     xp: Namespace, rule: LinearLoss | LinearScore, tile: Tile, want: Head, *, again: bool
 ) -> Head:
     """The gradients of a tile: the logits are made again, and their gradient multiplied."""
@@ -430,12 +447,15 @@ def row_scale(xp: Namespace, rule: RowLoss, head: Head) -> Array:
 
 def shaped(xp: Namespace, leaves: Head, made: Head) -> Head:
     """The gradients in the shapes and dtypes of their leaves."""
-    return Head(
-        *(
-            None if g is None else xp.astype(xp.reshape(g, shape_of(xp, leaf)), leaf.dtype)
-            for g, leaf in zip(made, leaves, strict=True)
-        )
-    )
+    both = zip(made, leaves, strict=True)
+    return Head(*(None if g is None else _shaped(xp, g, leaf) for g, leaf in both))
+
+
+def _shaped(xp: Namespace, gradient: Array, leaf: Array) -> Array:
+    # A cast to the same dtype may copy, and this may be as large as the weight.
+    if gradient.dtype != leaf.dtype:
+        gradient = xp.astype(gradient, leaf.dtype)
+    return xp.reshape(gradient, shape_of(xp, leaf))
 
 
 def joined(xp: Namespace, form: Callable[..., T], parts: Sequence[Any]) -> T:
@@ -448,7 +468,7 @@ def joined(xp: Namespace, form: Callable[..., T], parts: Sequence[Any]) -> T:
     return form(*(None if c[0] is None else concat(list(c), axis=0) for c in columns))
 
 
-def _sum(a: Head | None, b: Head) -> Head:
+def added(a: Head | None, b: Head) -> Head:
     """Gradients added up; None is none."""
     if a is None:
         return b

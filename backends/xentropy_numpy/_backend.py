@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xentropy import _plans
+from xentropy import _plans, _schedule
 from xentropy._backend import Backend, Rule
 from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
@@ -62,13 +62,13 @@ class NumPyBackend(Backend):
 
     def plan(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
         """How a rule is evaluated: in blocks of rows if it can be visited in place, else whole."""
-        return _plans.plan(np, _mutable) if _plans.suits(rule, leaves) else None
+        return _plans.plan(np, _mutable) if _schedule.suits(rule, leaves) else None
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, scalars where they have no dimensions, as NumPy's own functions give them."""
         chosen = self.plan(rule, leaves)
         if chosen is not None:
-            return (_plans.loss(chosen, rule, leaves)[()],)
+            return (_schedule.loss(chosen, rule, leaves)[()],)
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
         with np.errstate(all="ignore"):
             return tuple(value[()] for value in super().apply(rule, leaves))
@@ -83,10 +83,9 @@ class NumPyBackend(Backend):
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one by the wanted leaves."""
         chosen = self.plan(rule, leaves)
-        if chosen is not None and not any(wanted[1:]):
+        if chosen is not None and _schedule.moves(rule, wanted):
             into = out if out is None or _apart(out, leaves) else None
-            value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
-            found = (gradient, *(None for _ in wanted[1:]))
+            value, found = _schedule.loss_and_gradients(chosen, rule, leaves, wanted, out=into)
             return (value[()],), _plans.written(_mutable, found, out)
         with np.errstate(all="ignore"):
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from contextlib import AbstractContextManager
 
@@ -115,6 +116,39 @@ def copy(x: Array, *, out: Array) -> Array:
         x = rounded
     np.copyto(out, x, casting="unsafe")
     return out
+
+
+# As much of a product is made at a time where it is added to something.
+_PART = 1 << 20
+
+
+def product(a: Array, b: Array, *, out: Array) -> Array:
+    """A matrix product."""
+    return np.matmul(a, b, out=out)
+
+
+def add_product(a: Array, b: Array, *, out: Array) -> None:
+    """The same, added part by part."""
+    size = builtins.max(1, _PART // builtins.max(1, out.shape[1]))
+    room = np.empty((min(size, len(out)), out.shape[1]), out.dtype)
+    for start in range(0, len(out), size):
+        into = out[start : start + size]
+        into += np.matmul(a[start : start + size], b, out=room[: len(into)])
+
+
+def places(flags: Array) -> Array:
+    """Where flags are set."""
+    return np.flatnonzero(flags)
+
+
+def spread(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:  # noqa: ARG001
+    """One number that has any shape."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def clear(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:  # noqa: ARG001
+    """Zeros."""
+    return np.zeros(shape, dtype)
 
 
 def buffer(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:  # noqa: ARG001

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from xentropy import _schedule
 from xentropy._backend import Backend, Rule
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_tensorflow import _eager, _graph
@@ -91,11 +92,12 @@ class TensorFlowBackend(Backend):
         of: int = 0,
     ) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
         """The values, and the gradients of one by the wanted leaves."""
-        chosen = None if any(wanted[1:]) or watched(*leaves) else plan(rule, leaves)
+        outside = not _schedule.moves(rule, wanted) or watched(*leaves)
+        chosen = None if outside else plan(rule, leaves)
         if not isinstance(chosen, _eager.Visit):
             return super().value_and_grad(rule, leaves, wanted, of)
-        value, gradient = _eager.loss_and_gradient(chosen, leaves[0])
-        return (value,), (gradient, *(None for _ in wanted[1:]))
+        value, gradients = _eager.loss_and_gradients(chosen, leaves, wanted)
+        return (value,), gradients
 
 
 def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> _eager.Visit | _graph.Form | None:

@@ -1,21 +1,23 @@
 """Losses of eager tensors in a CPU's memory: visited in blocks of rows, as NumPy arrays.
 
-The gradient is made in the same visit where a tape watches the logits. Derivatives of higher
-order, forward mode and graphs that call the gradient get it in TensorFlow's own operations.
+The gradients are made in the same visit where a tape watches the logits, or what they are made
+of. Derivatives of higher order, forward mode and graphs that call the gradient get it in
+TensorFlow's own operations.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from xentropy import _plans
+from xentropy import _schedule
 from xentropy._backend import Rule
 from xentropy._dispatch import backend_of
 from xentropy._known import Plan
-from xentropy._rows import RowLoss
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import empty, on_host, tensor, view
@@ -26,7 +28,7 @@ class Visit(NamedTuple):
     """A loss of NumPy arrays: the plan, the rule, and the memory of the leaves."""
 
     plan: Plan
-    rule: RowLoss
+    rule: Any
     leaves: tuple[Array | None, ...]
 
 
@@ -34,81 +36,100 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
     """How a rule is evaluated eagerly: in blocks of rows, or, without a plan, whole.
 
     In blocks what can be visited in place, of eager tensors in a CPU's memory, where no tape
-    and no accumulator watches anything but the logits.
+    and no accumulator watches anything whose gradient is no part of the visit.
     """
-    if not _plans.suits(rule, leaves):
+    if not _schedule.suits(rule, leaves):
         return None
-    if not all(x is None or on_host(x) for x in leaves) or watched(*leaves[1:]):
+    here = _schedule.moving(rule)
+    others = (x for i, x in enumerate(leaves) if i not in here)
+    if not all(x is None or on_host(x) for x in leaves) or watched(*others):
         return None
     seen = tuple(None if x is None else view(x) for x in leaves)
     numpy = backend_of(seen[0], "logits")
     twin = _of_numpy(rule, numpy.index_dtype)
     chosen = numpy.plan(twin, seen)
-    return None if chosen is None else Visit(chosen, twin, seen)
+    if chosen is None:
+        return None
+    aligned: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result})
+    return Visit(chosen._replace(ops=aligned), twin, seen)
 
 
-def _of_numpy(rule: Any, index_dtype: Any) -> RowLoss:
+def _of_numpy(rule: Any, index_dtype: Any) -> Any:
     """The same rule with NumPy's dtypes."""
-    twin: RowLoss = replace(rule, dtype=rule.dtype.as_numpy_dtype, index_dtype=index_dtype)
-    return twin
+    if hasattr(rule, "loss"):
+        return replace(rule, loss=_of_numpy(rule.loss, index_dtype))
+    return replace(rule, dtype=rule.dtype.as_numpy_dtype, index_dtype=index_dtype)
+
+
+def _result(like: Array) -> Array:
+    """An array for a gradient, in memory that TensorFlow takes as it is."""
+    return empty(like.shape, like.dtype)
 
 
 def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
-    """The loss, with its gradient by the logits attached where anything watches them."""
-    if not watched(leaves[0]):
-        return tf.convert_to_tensor(_plans.loss(*chosen))
+    """The loss, with the gradients attached of what anything watches."""
+    here = [i for i in _schedule.moving(rule) if leaves[i] is not None and watched(leaves[i])]
+    if not here:
+        return tf.convert_to_tensor(_schedule.loss(*chosen))
+    wanted = tuple(i in here for i in range(len(leaves)))
 
     @tf.custom_gradient
-    def attached(logits: Array) -> tuple[Array, Any]:
+    def attached(*moving: Array) -> tuple[Array, Any]:
         made = []
         if chosen.rule.reduction == "none":  # the gradient waits for what each row is worth
-            value = _plans.loss(*chosen)
+            value = _schedule.loss(*chosen)
         else:
-            value, gradient = _loss_and_gradient(chosen, logits)
-            made.append(gradient)
+            value, gradients = _schedule.loss_and_gradients(*chosen, wanted)
+            made.append(gradients)
 
-        def pull(bar: Array) -> Array:
+        def pull(bar: Array) -> list[Array]:
             bar = tf.convert_to_tensor(bar)
             if not tf.executing_eagerly() or watched(bar, *leaves):
-                return _again(rule, leaves, bar)
-            # It is given away, so that no copy is made of it; who comes again has it made again.
-            gradient = _times(chosen, logits, made.pop() if made else None, view(bar))
-            return tensor(gradient, logits)
+                found = _again(rule, leaves, bar, wanted)
+                return [found[i] for i in here]
+            # They are given away, so that no copies are made; who comes again has them made again.
+            found = _times(chosen, wanted, made.pop() if made else None, view(bar))
+            gradients = (x for x in found if x is not None)
+            return [tensor(x, leaf) for x, leaf in zip(gradients, moving, strict=True)]
 
         return tf.convert_to_tensor(value), pull
 
-    return attached(leaves[0])
+    return attached(*(leaves[i] for i in here))
 
 
-def loss_and_gradient(chosen: Visit, logits: Array) -> tuple[Array, Array]:
-    """The loss and the gradient of its sum by the logits, as tensors."""
-    value, gradient = _loss_and_gradient(chosen, logits)
-    return tf.convert_to_tensor(value), tensor(gradient, logits)
+def loss_and_gradients(
+    chosen: Visit, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...]
+) -> tuple[Array, tuple[Array | None, ...]]:
+    """The loss and the gradients of its sum by the wanted leaves, as tensors."""
+    value, made = _schedule.loss_and_gradients(*chosen, wanted)
+    both = zip(made, leaves, strict=True)
+    return tf.convert_to_tensor(value), tuple(None if g is None else tensor(g, x) for g, x in both)
 
 
-def _loss_and_gradient(chosen: Visit, logits: Array, bar: Any = 1.0) -> tuple[Array, Array]:
-    out = empty(tuple(logits.shape), logits.dtype.as_numpy_dtype)
-    return _plans.loss_and_gradient(*chosen, bar=bar, out=out)
-
-
-def _times(chosen: Visit, logits: Array, made: Array | None, bar: Array) -> Array:
-    """The gradient times what the loss is worth, over itself where it is made already.
+def _times(
+    chosen: Visit, wanted: tuple[bool, ...], made: tuple[Array | None, ...] | None, bar: Array
+) -> tuple[Array | None, ...]:
+    """The gradients times what the loss is worth, over themselves where they are made already.
 
     A number above 1 may be there to save small entries, which are lost in what was made.
     """
     if made is None:
-        return _loss_and_gradient(chosen, logits, bar if bar.ndim else float(bar))[1]
+        worth = bar if bar.ndim else float(bar)
+        return _schedule.loss_and_gradients(*chosen, wanted, bar=worth)[1]
+    present = [x for x in made if x is not None]
     if bar == 1:
         return made
-    if abs(bar) < 1 and made.dtype == chosen.rule.dtype:
-        made *= bar
+    if abs(bar) < 1 and all(x.dtype == chosen.rule.dtype for x in present):
+        for x in present:
+            np.multiply(x, bar, out=x)
         return made
-    return _plans.loss_and_gradient(*chosen, bar=float(bar), out=made)[1]
+    return _schedule.loss_and_gradients(*chosen, wanted, bar=float(bar), out=made[0])[1]
 
 
-def _again(rule: Rule, leaves: tuple[Array | None, ...], bar: Array) -> Array:
-    """The gradient by the logits in operations that TensorFlow can differentiate."""
+def _again(
+    rule: Rule, leaves: tuple[Array | None, ...], bar: Array, wanted: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    """The gradients in operations that TensorFlow can differentiate."""
     still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
     residuals = tuple(tf.stop_gradient(x) for x in rule.forward(xp, still)[1])
-    wanted = tuple(i == 0 for i in range(len(leaves)))
-    return rule.pullback(xp, leaves, residuals, (bar,), wanted, again=True)[0]
+    return rule.pullback(xp, leaves, residuals, (bar,), wanted, again=True)

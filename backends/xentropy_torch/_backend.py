@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import array_api_compat.torch as xp
 import torch
 
-from xentropy import _fused, _plans
+from xentropy import _fused, _plans, _schedule
 from xentropy._backend import Backend, Rule
 from xentropy._known import Plan
 from xentropy._options import Options, current
@@ -77,48 +77,66 @@ class _AttachedBothWays(_Attached):
 
 
 class _InBlocks(torch.autograd.Function):
-    """A loss visited in blocks of rows: its gradient by the logits is made in the same visit."""
+    """A loss visited in blocks: the gradients of what moves are made in the same visit."""
 
     @staticmethod
-    def forward(ctx: Any, call: tuple[Any, Plan, tuple[Array | None, ...]], _: Array) -> Array:
+    def forward(
+        ctx: Any, call: tuple[Any, Plan, tuple[Array | None, ...]], *_: Array | None
+    ) -> Array:
         ctx.rule, ctx.plan, leaves = call
-        ctx.gradient = None
+        ctx.gradients = None
         ctx.save_for_backward(*leaves)
+        ctx.wanted = _among(ctx.rule, ctx.needs_input_grad[1:])
         if ctx.rule.reduction == "none":  # the gradient waits for what each row is worth
-            return _plans.loss(ctx.plan, ctx.rule, leaves)
-        loss, ctx.gradient = _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves)
+            return _schedule.loss(ctx.plan, ctx.rule, leaves)
+        loss, ctx.gradients = _schedule.loss_and_gradients(ctx.plan, ctx.rule, leaves, ctx.wanted)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, bar: Array) -> tuple[None, Array | None]:
+    def backward(ctx: Any, bar: Array) -> tuple[Array | None, ...]:
         leaves = ctx.saved_tensors
         if torch.is_grad_enabled() or _batched(bar):
-            return None, _again(ctx.rule, leaves, bar)
-        # It is given away, so that no copy is made of it; who comes again has it made again.
-        made, ctx.gradient = ctx.gradient, None
-        if made is not None:
-            return None, _scaled(ctx, leaves, made, float(bar))
-        return None, _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar)[1]
+            found = _again(ctx.rule, leaves, bar, ctx.wanted)
+        else:
+            # They are given away, so that no copies are made; who comes again has them made again.
+            made, ctx.gradients = ctx.gradients, None
+            found = _worth(ctx, leaves, made, bar)
+        return None, *(found[i] for i in _schedule.moving(ctx.rule))
 
 
-def _scaled(ctx: Any, leaves: tuple[Array | None, ...], made: Array, bar: float) -> Array:
-    """The gradient times a number, over itself.
+def _among(rule: Rule, moving: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Which of all leaves those are that move."""
+    flags = dict(zip(_schedule.moving(rule), moving, strict=True))
+    return tuple(flags.get(i, False) for i in range(len(rule.names)))
+
+
+def _worth(
+    ctx: Any, leaves: tuple[Array | None, ...], made: tuple[Array | None, ...] | None, bar: Array
+) -> tuple[Array | None, ...]:
+    """The gradients times what the loss is worth, over themselves where they are made.
 
     A number above 1 may be there to save small entries, which are lost in what was made.
     """
-    if bar == 1.0:
+    call = (ctx.plan, ctx.rule, leaves, ctx.wanted)
+    if made is None:
+        return _schedule.loss_and_gradients(*call, bar=bar)[1]
+    worth, present = float(bar), [x for x in made if x is not None]
+    if worth == 1.0:
         return made
-    if abs(bar) < 1.0 and made.dtype == ctx.rule.dtype:
-        return made.mul_(bar)
-    return _plans.loss_and_gradient(ctx.plan, ctx.rule, leaves, bar=bar, out=made)[1]
+    if abs(worth) < 1.0 and all(x.dtype == ctx.rule.dtype for x in present):
+        for x in present:
+            x.mul_(worth)
+        return made
+    return _schedule.loss_and_gradients(*call, bar=worth, out=made[0])[1]
 
 
-def _again(rule: Rule, leaves: tuple[Array | None, ...], bar: Array) -> Array | None:
-    """The gradient by the logits in operations that PyTorch can differentiate."""
+def _again(
+    rule: Rule, leaves: tuple[Array | None, ...], bar: Array, wanted: tuple[bool, ...]
+) -> tuple[Array | None, ...]:
+    """The gradients in operations that PyTorch can differentiate."""
     with torch.no_grad():
         residuals = rule.forward(xp, leaves)[1]
-    wanted = tuple(i == 0 for i in range(len(leaves)))
-    return rule.pullback(xp, leaves, residuals, (bar,), wanted, again=True)[0]
+    return rule.pullback(xp, leaves, residuals, (bar,), wanted, again=True)
 
 
 def _pull(
@@ -259,10 +277,9 @@ class TorchBackend(Backend):
         """The values, and the gradients of one, all detached."""
         with torch.no_grad():
             chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
-            if chosen is not None and not any(wanted[1:]):
+            if chosen is not None and _schedule.moves(rule, wanted):
                 into = out if out is None or _apart(out, leaves) else None
-                value, gradient = _plans.loss_and_gradient(chosen, rule, leaves, out=into)
-                found = (gradient, *(None for _ in wanted[1:]))
+                value, found = _schedule.loss_and_gradients(chosen, rule, leaves, wanted, out=into)
                 return (value,), _plans.written(_mutable, found, out)
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
             return values, _plans.written(_mutable, gradients, out)
@@ -286,15 +303,16 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
     into: no trace, no mode, no function transform, no forward mode. PyTorch's operations have
     threads of their own.
     """
-    if not _plans.suits(rule, leaves) or _tracing() or _watched() or _pushing():
+    if not _schedule.suits(rule, leaves) or _tracing() or _watched() or _pushing():
         return None
     if torch._C._are_functorch_transforms_active():
         return None
     if not all(x is None or (type(x) in _PLAIN and x.device.type == "cpu") for x in leaves):
         return None
-    # The gradient of anything but the logits is no part of the visit.
-    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves[1:]):
-        return None
+    if torch.is_grad_enabled():
+        asked = tuple(x is not None and x.requires_grad for x in leaves)
+        if not _schedule.moves(rule, asked):
+            return None
     return _plans.plan(xp, _mutable, threads=torch.get_num_threads())
 
 
@@ -302,10 +320,10 @@ _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Array:
-    first = leaves[0]
-    if not (torch.is_grad_enabled() and first is not None and first.requires_grad):
-        return _plans.loss(chosen, rule, leaves)
-    return _InBlocks.apply((rule, chosen, leaves), first)
+    moving = [leaves[i] for i in _schedule.moving(rule)]
+    if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in moving)):
+        return _schedule.loss(chosen, rule, leaves)
+    return _InBlocks.apply((rule, chosen, leaves), *moving)
 
 
 backend = TorchBackend("torch", xp, torch.int64)

@@ -83,6 +83,31 @@ def copy(x: Array, *, out: Array) -> Array:
     return out.copy_(x)
 
 
+def product(a: Array, b: Array, *, out: Array) -> Array:
+    """A matrix product."""
+    return torch.matmul(a, b, out=out)
+
+
+def add_product(a: Array, b: Array, *, out: Array) -> None:
+    """The same, added to what is there."""
+    out.addmm_(a, b)
+
+
+def places(flags: Array) -> Array:
+    """Where flags are set."""
+    return torch.nonzero(flags)[:, 0]
+
+
+def spread(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:
+    """One number that has any shape."""
+    return like.new_zeros((), dtype=dtype).expand(shape)
+
+
+def clear(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:
+    """Zeros."""
+    return like.new_zeros(shape, dtype=dtype)
+
+
 def buffer(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:
     """A tensor of no particular values."""
     return torch.empty(shape, dtype=dtype, device=like.device)

@@ -1,0 +1,54 @@
+"""Which plan a rule has where arrays can be written to: that of a dense loss, or of a head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xentropy import _linear_plans, _plans
+from xentropy._known import Plan
+from xentropy._linear import Head
+from xentropy._typing import Array
+
+
+def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether a rule can be visited in blocks."""
+    return _plans.suits(rule, leaves) or _linear_plans.suits(rule, leaves)
+
+
+def moving(rule: Any) -> tuple[int, ...]:
+    """The places of the leaves whose gradients are made in the visit."""
+    names = _linear_plans.MOVING if rule.names == Head._fields else rule.names[:1]
+    return tuple(rule.names.index(name) for name in names)
+
+
+def moves(rule: Any, wanted: tuple[bool, ...]) -> bool:
+    """Whether all gradients that are wanted are made in the visit."""
+    here = moving(rule)
+    return all(i in here for i, asked in enumerate(wanted) if asked)
+
+
+def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
+    """The reduced loss."""
+    plans = _linear_plans if rule.names == Head._fields else _plans
+    return plans.loss(chosen, rule, leaves)
+
+
+def loss_and_gradients(
+    chosen: Plan,
+    rule: Any,
+    leaves: tuple[Array | None, ...],
+    wanted: tuple[bool, ...],
+    *,
+    bar: Array | float = 1.0,
+    out: Array | None = None,
+) -> tuple[Array, tuple[Array | None, ...]]:
+    """The reduced loss, and bar times its gradients by the wanted leaves, all of them `moving`.
+
+    ``out`` is a place for the gradient of a dense loss.
+    """
+    if rule.names == Head._fields:
+        return _linear_plans.loss_and_gradients(chosen, rule, leaves, wanted, bar=bar)
+    if not wanted[0]:
+        return _plans.loss(chosen, rule, leaves), (None,) * len(wanted)
+    value, made = _plans.loss_and_gradient(chosen, rule, leaves, bar=bar, out=out)
+    return value, (made, *(None for _ in wanted[1:]))
