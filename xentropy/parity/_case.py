@@ -26,6 +26,8 @@ OPERANDS = {
     "poly_loss": ("logits", "targets"),
     "generalized_cross_entropy": ("logits", "targets"),
     "score": ("logits", "targets"),
+    "linear_cross_entropy": ("hidden", "weight", "targets"),
+    "linear_score": ("hidden", "weight", "targets"),
 }
 
 #: The dtype of an array that has not been given one yet.

@@ -11,6 +11,7 @@ from xentropy.parity.cases._digits import digits
 from xentropy.parity.cases._errors import errors
 from xentropy.parity.cases._functions import binary, functions, likelihood
 from xentropy.parity.cases._information import divergence, entropy
+from xentropy.parity.cases._linear import linear
 from xentropy.parity.cases._options import gradients, options, together
 from xentropy.parity.cases._policy import policy
 from xentropy.parity.cases._score import score
@@ -38,6 +39,7 @@ GROUPS = (
     poly,
     generalized,
     score,
+    linear,
     derivatives,
     digits,
     errors,

@@ -66,7 +66,7 @@ class Group:
         options = {k: v for k, v in given.items() if k not in arrays}
         wrt = wrt if wrt is not None else () if raises and compiled == "same" else names[:1]
         directions = {n: _direction(v, arrays[n]) for n, v in (along or {}).items()}
-        output = of or ("loss" if function == "score" else None)
+        output = of or ("loss" if function.endswith("score") else None)
         case = Case(
             name=name,
             group=self.name,
@@ -101,6 +101,8 @@ def _companion(name: str, given: Array, dtype: str, labels: str) -> str:
     """The dtype of an argument beside operands of `dtype`."""
     if name == "where":
         return "bool"
+    if name in ("weight", "bias"):
+        return dtype
     if name == "targets" and given.values and all(isinstance(v, int) for v in given.values):
         return labels
     if dtype not in FORMATS:

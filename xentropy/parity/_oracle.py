@@ -21,6 +21,7 @@ from xentropy.parity.exact._classification import Classification
 from xentropy.parity.exact._derivative import SPARE, Definition, derivatives
 from xentropy.parity.exact._divergence import Divergence
 from xentropy.parity.exact._entropy import Entropy
+from xentropy.parity.exact._linear import DENSE, Linear, dense
 from xentropy.parity.exact._maps import Elementwise, LogSumExp, Normalised
 from xentropy.parity.exact._number import Tensor
 from xentropy.parity.exact._score import Score
@@ -45,6 +46,8 @@ DEFINITIONS: dict[str, Callable[[Case], Definition]] = {
     "poly_loss": Classification,
     "generalized_cross_entropy": Classification,
     "score": Score,
+    "linear_cross_entropy": Linear,
+    "linear_score": Linear,
 }
 
 
@@ -59,6 +62,8 @@ def definition(case: Case) -> Definition:
 
 def digits(case: Case) -> int:
     """Enough digits that ``1 - p`` keeps `DIGITS` of them, however confident the case."""
+    if case.function in DENSE:
+        case = dense(case)
     held = list(case.first.values)
     if case.options.get("targets_are") == "logits":
         held += case.arrays["targets"].values
@@ -72,7 +77,7 @@ def exact(case: Case) -> dict[str, Tensor]:
     """The value or values, the gradients, and the derivatives in the case's directions."""
     with mp.workdps(digits(case)):
         defined = definition(case)
-        if isinstance(defined, Score | SignedLogSumExp):
+        if isinstance(defined, Score | SignedLogSumExp | Linear):
             values = defined.values()
         else:
             values = {"value": defined.value()}
