@@ -68,7 +68,9 @@ def visits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-@pytest.mark.parametrize(("tile", "visit"), [(None, "_in_one"), (2000, "_in_one"), (700, "_in_parts")])
+@pytest.mark.parametrize(
+    ("tile", "visit"), [(None, "_in_one"), (2000, "_in_one"), (700, "_in_parts")]
+)
 def test_one_visit_unless_few_rows_fit(
     framework: Framework, visits: list[str], tile: int | None, visit: str
 ) -> None:
@@ -105,6 +107,51 @@ def test_ignored_rows_are_left_out(framework: Framework, dtype: str) -> None:
     true = definition(np.nan_to_num(hidden), WEIGHT, labels, kept)
     close(found, true, 1e-5 if dtype == "float32" else 1e-12)
     assert not found[1][gone].any()
+
+
+@pytest.mark.parametrize("tile", [2000, 30_000, 700])
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_many_tiles_in_rows_and_classes(framework: Framework, tile: int, reduction: str) -> None:
+    if framework.name not in EAGER:
+        pytest.skip("a compiler takes long for so many tiles")
+    rng = np.random.default_rng(5)
+    hidden, bias = rng.standard_normal((1100, WIDTH)), rng.standard_normal(CLASSES)
+    labels = rng.integers(-1, CLASSES, 1100)
+    arrays = [framework.array(x, "float64") for x in (hidden, WEIGHT, bias)]
+    targets = framework.array(labels, "int64")
+
+    def loss(hidden: Any, weight: Any, bias: Any) -> Any:
+        return xe.linear_cross_entropy(
+            hidden, weight, targets, bias=bias, ignore_index=-1, reduction=reduction
+        )
+
+    with xe.options(block_size=tile):
+        if framework.name == "numpy":
+            found = xe.value_and_grad(xe.linear_cross_entropy, wrt=("hidden", "weight", "bias"))(
+                *arrays[:2], targets, bias=arrays[2], ignore_index=-1, reduction=reduction
+            )
+        else:
+            found = framework.value_and_grads(loss, *arrays, wrt=(0, 1, 2))
+    wide = np.concatenate([hidden, np.ones((1100, 1))], axis=1)
+    head = np.concatenate([WEIGHT, bias[:, None]], axis=1)
+    kept = np.flatnonzero(labels >= 0)
+    value, by_wide, by_head = definition(wide, head, labels, kept)
+    true = [by_wide[:, :-1], by_head[:, :-1], by_head[:, -1]]
+    np.testing.assert_allclose(framework.numpy(found[0]).sum(), value * len(kept), rtol=1e-12)
+    close(map(framework.numpy, found[1]), [len(kept) * x for x in true], 1e-10)
+
+
+def test_what_an_ignored_row_holds_meets_no_gradient(framework: Framework) -> None:
+    """In the general form too, which multiplies all rows."""
+    hidden, labels = HIDDEN.copy(), LABELS.copy()
+    hidden[3], labels[3] = np.inf, -1
+    both = xe.value_and_grad(xe.linear_cross_entropy, wrt=("weight", "class_weights"))
+    arrays = [framework.array(x, "float32") for x in (hidden, WEIGHT)]
+    weights = framework.array(np.ones(CLASSES), "float32")
+    labels_ = framework.array(labels, "int64")
+    _, (by_weight, _) = both(*arrays, labels_, class_weights=weights, ignore_index=-1)
+    true = definition(HIDDEN, WEIGHT, labels, np.delete(np.arange(ROWS), 3))[2]
+    np.testing.assert_allclose(framework.numpy(by_weight), true, rtol=1e-5, atol=1e-6)
 
 
 def test_ignored_rows_are_not_multiplied(
@@ -224,10 +271,14 @@ class TestTorch:
 
         hidden, weight, labels = self.leaves()
         worth = torch.tensor(RNG.uniform(0.5, 2.0, ROWS))
-        losses = xe.linear_cross_entropy(hidden, weight, labels, reduction="none")
+        labels[5] = -100
+        losses = xe.linear_cross_entropy(
+            hidden, weight, labels, ignore_index=-100, reduction="none"
+        )
         (worth * losses).sum().backward()
         x = hidden.detach() @ weight.detach().T
         p = torch.softmax(x, -1)
-        p[torch.arange(ROWS), labels] -= 1
+        p[torch.arange(ROWS), labels.clamp(min=0)] -= 1
+        p[5] = 0
         p *= worth[:, None]
         close((hidden.grad, weight.grad), (p @ weight.detach(), p.T @ hidden.detach()), 1e-12)
