@@ -227,6 +227,29 @@ def test_labels_of_a_far_row_count(framework: Framework) -> None:
     np.testing.assert_allclose(loss, np.log(classes), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("tile", [None, 700])
+def test_tensorflow_gets_memory_that_it_takes(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, dtype: str, tile: int | None
+) -> None:
+    """It ends the process where it meets any other."""
+    if framework.name != "tensorflow":
+        pytest.skip("is about tensorflow")
+    from xentropy_tensorflow import _eager
+
+    inner, places = _eager.tensor, []
+
+    def noted(array: np.ndarray, like: Any) -> Any:
+        places.append(array.ctypes.data % 64)
+        return inner(array, like)
+
+    monkeypatch.setattr(_eager, "tensor", noted)
+    with xe.options(block_size=tile):
+        for _ in range(8):
+            run(framework, HIDDEN, WEIGHT, LABELS, dtype)
+    assert places == [0] * 16
+
+
 class TestTorch:
     """What PyTorch's users do with a loss."""
 
