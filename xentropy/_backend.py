@@ -125,6 +125,10 @@ class Backend:
         """
         return None
 
+    def unrolls(self) -> bool:
+        """Whether a loop is traced turn by turn, so that a compiler takes time for each."""
+        return False
+
     def options(self) -> Options:
         """The options that hold, see `xentropy.options`."""
         return current()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
@@ -114,7 +115,7 @@ def linear_cross_entropy(
     )
     leaves = (inputs.x, inputs.weight, labels, inputs.bias, *others)
     # The rule sees all rows along one axis.
-    linear = LinearLoss(replace(rule, axis=1), inputs.backend.options().block_size)
+    linear = LinearLoss(replace(rule, axis=1), _tile(inputs))
     return Call(inputs.backend, linear, leaves)
 
 
@@ -178,6 +179,16 @@ def linear_score(
     call = call_of(linear_cross_entropy, hidden, weight, targets, **head)
     rule = LinearScore(RowScore(call.rule.loss), call.rule.tile)  # type: ignore[attr-defined]
     return Call(call.backend, rule, call.leaves, Score)
+
+
+def _tile(inputs: Inputs) -> int | None:
+    """About how many logits a tile has, if a plan does not choose."""
+    from xentropy._linear import TILE, UNROLLED
+
+    asked = inputs.backend.options().block_size
+    if asked is not None or not inputs.backend.unrolls() or None in inputs.shape:
+        return asked
+    return max(TILE, math.prod(n or 0 for n in inputs.shape) // UNROLLED)
 
 
 class _Head(Inputs):

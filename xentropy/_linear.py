@@ -24,6 +24,8 @@ from xentropy._typing import Array, DType, Namespace, Reduction
 
 # About how many logits a tile has. A visit makes a few arrays of that size.
 TILE = 1 << 21
+# About how many tiles a compiler is given, which takes its time for each.
+UNROLLED = 16
 # As few rows do not pay for a visit to all of the weight: shorter blocks are cut by classes.
 FEW, MANY = 128, 1024
 
@@ -421,14 +423,14 @@ def pull_tile(
     if want.hidden:
         by_hidden = xp.matmul(made.logits, xp.astype(head.weight, dtype))
     if want.weight:
-        hidden = _silenced(xp, rule.loss, head)
+        hidden = silenced(xp, rule.loss, head)
         by_weight = xp.matmul(xp.permute_dims(made.logits, (1, 0)), hidden)
     if want.bias:
         by_bias = xp.sum(made.logits, axis=0)
     return Head(by_hidden, by_weight, made.targets, by_bias, *made[2:4])
 
 
-def _silenced(xp: Namespace, rule: RowLoss, head: Head) -> Array:
+def silenced(xp: Namespace, rule: RowLoss, head: Head) -> Array:
     """The hidden rows, 0 where a row has no weight: what it holds must not meet its gradient 0."""
     hidden = xp.astype(head.hidden, rule.dtype)
     if head.sample_weights is None and (not rule.hard or rule.ignore_index is None):

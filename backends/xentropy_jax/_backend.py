@@ -12,9 +12,11 @@ import jax.numpy as jnp
 from xentropy import _fused
 from xentropy._backend import Backend, Rule, ones_of
 from xentropy._fused import Parts
+from xentropy._linear import Head, LinearLoss
 from xentropy._options import current
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
+from xentropy_jax import _head
 from xentropy_jax._apart import apart, joined
 
 
@@ -208,7 +210,54 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, P
     return found, along._replace(label=_no_slope(label), own=own)
 
 
+# The loss of a head makes its gradients in the visit, see `xentropy_jax._head`.
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _of_head(rule: LinearLoss, leaves: Head) -> Array:
+    return _head.visited(_OPERATIONS, rule, leaves, (False,) * len(leaves))[0]
+
+
+@partial(_of_head.defjvp, symbolic_zeros=True)
+def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    (leaves,), (directions,) = primals, tangents
+    wanted = _wanted(rule, directions)
+    if not _head.moves(wanted):
+        (value,), (slope,) = _slopes(rule, leaves, directions, wanted)
+        return value, slope
+    value, made = _both_of_head(rule, wanted, leaves)
+    moved = (
+        jnp.vdot(g.astype(rule.dtype), d.astype(rule.dtype))
+        for g, d, asked in zip(made, directions, wanted, strict=True)
+        if asked and g is not None
+    )
+    return value, sum(moved, jnp.zeros_like(value))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _both_of_head(
+    rule: LinearLoss, wanted: tuple[bool, ...], leaves: Head
+) -> tuple[Array, tuple[Array | None, ...]]:
+    value, made = _head.visited(_OPERATIONS, rule, leaves, wanted)
+    return value, tuple(made)
+
+
+@_both_of_head.defjvp
+def _push_both(rule: LinearLoss, wanted: tuple[bool, ...], primals: Any, tangents: Any) -> Any:
+    """Derivatives of the gradients are those of their general form."""
+    (leaves,), (directions,) = primals, tangents
+
+    def general(leaves: Head) -> tuple[Array, tuple[Array | None, ...]]:
+        (value,), residuals = rule.forward(jnp, leaves, again=True)
+        one = (jnp.ones_like(value),)
+        return value, tuple(rule.pullback(jnp, leaves, residuals, one, wanted, again=True))
+
+    return _both_of_head(rule, wanted, leaves), jax.jvp(general, (leaves,), (directions,))[1]
+
+
 def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+    if _head.suits(rule, leaves):
+        return (_of_head(rule, Head(*leaves)),)
     if not _fused.suits(rule, leaves):
         return _attached(rule, leaves)
     return (_observed(rule, Leaves(*leaves))[0],)
@@ -226,6 +275,9 @@ def _both(
         if own is not None:
             gradient = joined(gradient, label, (rows * own).astype(gradient.dtype))
         return (value,), (gradient, *(None for _ in wanted[1:]))
+    if _head.suits(rule, leaves) and _head.moves(wanted):
+        value, gradients = _both_of_head(rule, wanted, Head(*leaves))
+        return (value,), gradients
     values, residuals = rule.forward(jnp, leaves)
     bars = ones_of(jnp, rule, values, of)
     return values, tuple(rule.pullback(jnp, leaves, residuals, bars, wanted, again=True))
@@ -248,6 +300,10 @@ class JaxBackend(Backend):
             if jnp.issubdtype(x.dtype, dtype):
                 return kind
         return "other"
+
+    def unrolls(self) -> bool:
+        """Always, as the public functions are compiled."""
+        return plan()
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""

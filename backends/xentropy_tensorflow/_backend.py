@@ -52,6 +52,10 @@ class TensorFlowBackend(Backend):
         """The static shape."""
         return tuple(x.shape.as_list())
 
+    def unrolls(self) -> bool:
+        """In a graph."""
+        return not tf.executing_eagerly()
+
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""
         return (np, view(x)) if on_host(x) else None

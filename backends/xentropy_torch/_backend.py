@@ -241,6 +241,10 @@ class TorchBackend(Backend):
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
+    def unrolls(self) -> bool:
+        """Under torch.compile."""
+        return torch.compiler.is_compiling()
+
     def options(self) -> Options:
         """The options that hold; torch.compile, which cannot trace them, has none."""
         return Options() if torch.compiler.is_compiling() else current()
