@@ -53,7 +53,7 @@ def measured(framework: Framework, backend: str, asked: Request) -> Iterator[Rec
 def record(framework: Framework, backend: str, cell: Cell, operands: Any, asked: Request) -> Record:
     """What each contender of a cell took, and who is compared with whom."""
     pairs = wanted(framework.pairs(cell), backend, cell, asked)
-    pairs = [pair for pair in pairs if pair.kind == "native"]
+    pairs = [pair for pair in pairs if not pair.theirs.bare]
     contenders = {one.name: one for pair in pairs for one in (pair.ours, pair.theirs)}
     found = {name: taken(framework, one, cell, operands) for name, one in contenders.items()}
     return {
