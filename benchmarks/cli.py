@@ -43,7 +43,10 @@ def parser() -> argparse.ArgumentParser:
     _add(made, "backends", tuple(BACKENDS), "backends to run (default: those that are installed)")
     _add(made, "modes", MODES, "modes to run (default: all)")
     _add(
-        made, "losses", tuple(cases.LOSSES), "losses (default: all; cross_entropy if shapes are given)"
+        made,
+        "losses",
+        tuple(cases.LOSSES),
+        "losses (default: all; cross_entropy if shapes are given)",
     )
     made.add_argument(
         "--shapes",
@@ -60,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--thorough",
         action="store_true",
-        help="confident rows, heads, and functions that compile, in every dtype and kind of targets",
+        help="confident rows, heads and what compiles, in every dtype and kind of targets",
     )
     made.add_argument("--seconds", type=_positive, help="for the rounds of a cell (default: 0.5)")
     made.add_argument("--no-time", action="store_true", help="leave the clocks out")

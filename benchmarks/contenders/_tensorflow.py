@@ -16,7 +16,7 @@ from benchmarks.contenders._contender import Answer, Contender, Named, Pair
 from benchmarks.inputs import Inputs
 
 Loss = Callable[..., Any]
-SPARSE, DENSE = "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits"
+SPARSE, SOFT = "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits"
 
 
 class Tensorflow:
@@ -112,7 +112,7 @@ def _products(cell: Cell) -> Contender:
 def _native(cell: Cell) -> tuple[str, Loss]:
     """TensorFlow's function: the sparse one takes its classes last, so images are transposed."""
     if cell.targets == "soft":
-        return DENSE, lambda x, t: tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(
+        return SOFT, lambda x, t: tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(
             labels=t, logits=x, axis=cell.axis))  # fmt: skip
     last = [0, *range(2, len(cell.shape)), 1]
 

@@ -40,8 +40,7 @@ class Torch:
         way = _forward if cell.direction == "forward" else _backward
         ours, theirs = (Contender(n, partial(way, f)) for n, f in named)
         compiled = [
-            Contender(f"{n}, compiled", partial(way, _compiled(f)), compiled=True)
-            for n, f in named
+            Contender(f"{n}, compiled", partial(way, _compiled(f)), compiled=True) for n, f in named
         ]
         others = [_copy()] if cell.loss == DENSE else [_products(cell, self.device)]
         if cell.loss != DENSE and cell.targets == "hard":
@@ -86,9 +85,7 @@ def _head() -> Sequence[Named]:
     return ours, ("F.cross_entropy of F.linear", materialised)
 
 
-def materialised(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+def materialised(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """A head whose logits are held."""
     return functional.cross_entropy(functional.linear(hidden, weight), targets)
 
