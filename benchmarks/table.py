@@ -105,7 +105,11 @@ def legend(loss: str) -> str:
 
 def title(what: str, direction: str, loss: str) -> str:
     """The heading of a table."""
-    return f"{what}, {direction}" if loss == DENSE else f"{loss}: {what.lower()}, {direction}"
+    return (
+        f"{what}, {direction}"
+        if loss == DENSE
+        else f"{loss}: {what[0].lower()}{what[1:]}, {direction}"
+    )
 
 
 def _chosen(found: Sequence[T], direction: str, loss: str) -> list[T]:

@@ -118,6 +118,11 @@ def test_a_head_takes_so_much_beyond_its_gradients_whatever_its_size(backend, mo
     assert floors.missed(report(memory=[replace(over, kind="chunked")])) == []
 
 
+def test_a_small_head_may_take_a_tile_where_its_logits_are_fewer():
+    small = Taken("jax", "cpu", "jit", Cell((512, 256, 8000), loss=HEAD), 49_000_000, 16_000_000)
+    assert list(floors.verdicts(report(memory=[small]))) == []
+
+
 def test_small_and_narrow_heads_and_logits_have_no_such_floor():
     narrow = Cell((2048, 1024, 32000), "bfloat16", loss=HEAD)
     for cell in (Cell((64, 32, 100), loss=HEAD), Cell((1024, 32000)), narrow):

@@ -216,6 +216,11 @@ def test_heads_have_tables_of_their_own(heads):
     assert [name for name, _ in section.rows] == ["32x10", "1024x32000"]
 
 
+def test_a_title_keeps_its_units():
+    assert table.title("Peak, in MB", BOTH, HEAD) == f"{HEAD}: peak, in MB, {BOTH}"
+    assert table.title("Time", BOTH, Cell((2, 3)).loss) == f"Time, {BOTH}"
+
+
 def test_heads_survive_json_and_are_shown(heads, tmp_path):
     heads.write(tmp_path / "report.json")
     assert report.read(tmp_path / "report.json") == heads
