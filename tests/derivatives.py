@@ -230,6 +230,15 @@ def score(logits: np.ndarray, targets: np.ndarray, class_weights: Any = 1) -> np
     return loss + 2 * log_prob + 3 * lse + 4 * entropy(logits)
 
 
+def of_head(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of logits, of a head's."""
+
+    def linear(hidden: np.ndarray, weight: np.ndarray, bias: Any = 0, **others: Any) -> Any:
+        return loss(hidden @ weight.T + bias, **others)
+
+    return linear
+
+
 # Samples.
 
 RNG = np.random.default_rng(2024)
@@ -240,6 +249,7 @@ P = RNG.uniform(0.2, 0.9, (ROWS, CLASSES))
 LABELS = np.array([2, 0])
 BY_CLASS = RNG.uniform(0.5, 1.5, CLASSES)
 BY_ROW = RNG.uniform(0.5, 1.5, ROWS)
+HEAD = RNG.standard_normal((CLASSES, CLASSES))
 
 HARD = {"targets": LABELS}
 WEIGHTS = {"class_weights": BY_CLASS, "sample_weights": BY_ROW}
@@ -322,6 +332,24 @@ SAMPLES: Mapping[str, Sample] = {
         "score",
         {"logits": X, "targets": P, "class_weights": BY_CLASS},
         score,
+        fields=SCORE,
+    ),
+    "linear_cross_entropy, labels": Sample(
+        "linear_cross_entropy",
+        {"hidden": X, "weight": HEAD, "bias": BY_CLASS, **WEIGHTS},
+        of_head(cross_entropy),
+        HARD,
+        {"label_smoothing": 0.1, "z_loss": 0.1, "temperature": 0.7, "softcap": 3.0},
+    ),
+    "linear_cross_entropy, probabilities": Sample(
+        "linear_cross_entropy",
+        {"hidden": X, "weight": HEAD, "targets": P},
+        of_head(cross_entropy),
+    ),
+    "linear_score": Sample(
+        "linear_score",
+        {"hidden": X, "weight": HEAD, "targets": P, "class_weights": BY_CLASS},
+        of_head(score),
         fields=SCORE,
     ),
 }

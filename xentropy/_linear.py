@@ -49,13 +49,13 @@ class Head(NamedTuple):
 
 def flat(xp: Namespace, head: Head, *, hard: bool) -> Head:
     """The leaves with all rows along one axis."""
-    lead, classes = shape_of(xp, head.hidden)[:-1], shape_of(xp, head.weight)[0]
-    rows = math.prod(lead)
+    *lead, length = shape_of(xp, head.hidden)
+    rows, classes = math.prod(lead), shape_of(xp, head.weight)[0]
     samples, where = head.sample_weights, head.where
     if where is not None and where.ndim > 1:
-        where = _flat_mask(xp, where, lead, classes)
+        where = _flat_mask(xp, where, tuple(lead), classes)
     return head._replace(
-        hidden=xp.reshape(head.hidden, (rows, head.hidden.shape[-1])),
+        hidden=xp.reshape(head.hidden, (rows, length)),
         targets=xp.reshape(head.targets, (rows,) if hard else (rows, classes)),
         sample_weights=None if samples is None else xp.reshape(samples, (rows,)),
         where=where,
@@ -221,7 +221,7 @@ class LinearLoss:
 
     def cuts(self, xp: Namespace, head: Head, count: Any, *, again: bool) -> Cuts:
         """How ``count`` rows are cut; and classes, if fewer rows than pay would fit otherwise."""
-        tile, classes = self.tile or TILE, head.weight.shape[0]
+        tile, classes = self.tile or TILE, shape_of(xp, head.weight)[0]
         rows = _fitting(tile, classes)
         few = min(FEW, count) if isinstance(count, int) else FEW
         mask = head.where is not None and head.where.ndim > 1
@@ -335,7 +335,7 @@ class LinearScore:
 
     def cuts(self, xp: Namespace, head: Head) -> Cuts:
         """Blocks of rows: a row's prediction is one number of all classes."""
-        classes = head.weight.shape[0]
+        classes = shape_of(xp, head.weight)[0]
         rows = bounds(shape_of(xp, head.hidden)[0], _fitting(self.tile or TILE, classes))
         return Cuts(rows, [(0, classes)])
 
@@ -366,7 +366,7 @@ def pulled(
     Class by class of parts, so that the gradient by each part of the weight is summed up at once;
     those by rows are sums over the parts.
     """
-    blocks = [_block(xp, rule, head, left, bars, block, len(cuts.classes)) for block in cuts.rows]
+    blocks = [_block(xp, rule, head, left, bars, block, cuts) for block in cuts.rows]
     by_rows: list[Head | None] = [None] * len(blocks)
     by_classes = []
     for start, stop in cuts.classes:
@@ -391,14 +391,16 @@ def _block(
     left: Left,
     bars: Bars,
     block: Bounds,
-    parts: int,
+    cuts: Cuts,
 ) -> Tile:
     """A block of rows with all classes."""
-    rows = rows_of(head, *block)
-    whole = row_targets(xp, rule.loss, rows) if parts > 1 else None
-    own = Left(*(x[slice(*block), ...] for x in left))
-    those = (x if x is None or x.ndim == 0 else x[slice(*block), ...] for x in bars.rows)
-    return Tile(rows, 0, whole, own, bars._replace(rows=tuple(those)))
+    rows, own, those = head, left, bars.rows
+    if len(cuts.rows) > 1:  # PyTorch's older vmap cannot take the whole of an array as a part
+        here = slice(*block)
+        rows, own = rows_of(head, *block), Left(*(x[here, ...] for x in left))
+        those = tuple(x if x is None or x.ndim == 0 else x[here, ...] for x in those)
+    whole = row_targets(xp, rule.loss, rows) if len(cuts.classes) > 1 else None
+    return Tile(rows, 0, whole, own, bars._replace(rows=those))
 
 
 def part_of(tile: Tile, start: int, stop: Any) -> Tile:

@@ -250,27 +250,34 @@ def _room(visit: Visit, want: Head) -> Head:
 
 def _in_parts(visit: Visit, want: Head) -> tuple[Array, Head]:
     """The losses, and then the gradients, tile by tile in the general form."""
-    xp, rule, head = visit.plan.xp, visit.rule, visit.head
+    xp, rule = visit.plan.xp, visit.rule
     if visit.number == 0:
-        return visit.ops.buffer((0,), rule.dtype, head.hidden), _room(visit, want)
-    cuts = rule.cuts(xp, head, visit.number, again=False)
+        return visit.ops.buffer((0,), rule.dtype, visit.head.hidden), _room(visit, want)
+    cuts = rule.cuts(xp, visit.head, visit.number, again=False)
     seen = [rule.observe(xp, visit.rows(*block), cuts.classes) for block in cuts.rows]
     losses = _linear.joined(xp, Left, seen).losses[:, 0]
-    if not any(want):
-        return losses, Head(None, None, None)
-    made = _room(visit, want)
+    made = _pulled(visit, want, cuts, seen) if any(want) else Head(None, None, None)
+    return losses, made
+
+
+def _pulled(visit: Visit, want: Head, cuts: Cuts, seen: list[Left]) -> Head:
+    """The gradients of rows whose statistics are known, part by part of the classes."""
+    xp, rule, head = visit.plan.xp, visit.rule, visit.head
+    made, by_rows = _room(visit, want), None
     if want.hidden:  # summed up over the classes, and rounded at the end
-        made = made._replace(hidden=visit.ops.clear(head.hidden.shape, rule.dtype, head.hidden))
+        by_rows = visit.ops.clear(head.hidden.shape, rule.dtype, head.hidden)
     tiles = [_tile(visit, b, left, cuts) for b, left in zip(cuts.rows, seen, strict=True)]
     for part in cuts.classes:
         total = None
         for block, tile in zip(cuts.rows, tiles, strict=True):
             by = _linear.pull_tile(xp, rule, _linear.part_of(tile, *part), want, again=False)
-            if made.hidden is not None:
-                made.hidden[visit.place(*block)] += by.hidden
+            if by_rows is not None:
+                by_rows[visit.place(*block)] += by.hidden
             total = _linear.added(total, by._replace(hidden=None))
         _write(visit, made, part, total)
-    return losses, made
+    if by_rows is not None:
+        visit.ops.copy(by_rows, out=made.hidden)
+    return made
 
 
 def _tile(visit: Visit, block: Bounds, left: Left, cuts: Cuts) -> Tile:

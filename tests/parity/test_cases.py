@@ -67,7 +67,11 @@ def test_every_output_of_score_is_differentiated(of):
     assert [c for c in CASES if c.of == of and c.along]
 
 
-@pytest.mark.parametrize("function", sorted(OPERANDS))
+# Derivatives of a head in a direction are sums that cancel: test_derivatives.py compares them.
+HEADS = {"linear_cross_entropy", "linear_score"}
+
+
+@pytest.mark.parametrize("function", sorted(set(OPERANDS) - HEADS))
 def test_every_function_is_differentiated_in_a_direction(function):
     assert [c for c in CASES if c.function == function and c.along]
 

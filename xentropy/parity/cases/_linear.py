@@ -89,7 +89,8 @@ linear("weight of another length", L, HIDDEN, quarters(212, 7, 4), LABELS, raise
        says=("weight", "(7, 4)", "(6, 5)"), policy="shapes")  # fmt: skip
 linear("bias of another length", L, HIDDEN, WEIGHT, LABELS, bias=quarters(213, 6),
        raises="ValueError", says=("bias", "(6,)"), policy="shapes")  # fmt: skip
-linear("score", S, HIDDEN, WEIGHT, LABELS, bias=BIAS, wrt=ALL)
+for _dtype in ("float16", "bfloat16", "float32", "float64"):
+    linear(f"score, {_dtype}", S, HIDDEN, WEIGHT, LABELS, bias=BIAS, dtype=_dtype, wrt=ALL)
 for _of in ("loss", "log_prob", "lse", "entropy"):
     linear(f"score, everything, {_of}", S, HIDDEN, WEIGHT, [0, -1, 2, 1, 5, 1], bias=BIAS,
            **EVERYTHING, of=_of, wrt=ALL)  # fmt: skip

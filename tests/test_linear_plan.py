@@ -1,0 +1,307 @@
+"""The plan of a linear head: when it is taken, what it holds, and what it leaves out."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import Framework
+
+import xentropy as xe
+from xentropy import _linear_plans
+
+RNG = np.random.default_rng(31)
+ROWS, WIDTH, CLASSES = 70, 6, 50
+HIDDEN = RNG.standard_normal((ROWS, WIDTH))
+WEIGHT = RNG.standard_normal((CLASSES, WIDTH))
+LABELS = RNG.integers(0, CLASSES, ROWS)
+EAGER = ("numpy", "torch", "tensorflow")
+
+
+def definition(
+    hidden: np.ndarray, weight: np.ndarray, labels: np.ndarray, kept: Any = slice(None)
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """The mean loss of the rows that are kept, and its gradients, in float64."""
+    x = hidden[kept] @ weight.T
+    p = np.exp(x - x.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    rows = np.arange(len(x))
+    loss = -np.log(p[rows, labels[kept]]).mean()
+    p[rows, labels[kept]] -= 1
+    p /= len(x)
+    by_hidden = np.zeros_like(hidden)
+    by_hidden[kept] = p @ weight
+    return float(loss), by_hidden, p.T @ hidden[kept]
+
+
+def run(
+    framework: Framework, hidden: Any, weight: Any, labels: Any, dtype: str, **options: Any
+) -> tuple[np.ndarray, ...]:
+    """The loss and the gradients by hidden and weight, by the framework's own autograd."""
+    arrays = framework.array(hidden, dtype), framework.array(weight, dtype)
+    labels = framework.array(labels, "int64")
+    value, grads = framework.value_and_grads(
+        xe.linear_cross_entropy, *arrays, labels, wrt=(0, 1), **options
+    )
+    return tuple(framework.numpy(x) for x in (value, *grads))
+
+
+def close(found: Any, wanted: Any, tolerance: float) -> None:
+    for ours, true in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, true, rtol=tolerance, atol=tolerance)
+
+
+@pytest.fixture
+def visits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ways in which heads are visited while the test runs."""
+    seen: list[str] = []
+    for name in ("_in_one", "_in_parts"):
+        inner = getattr(_linear_plans, name)
+
+        def noted(*args: Any, name: str = name, inner: Any = inner) -> Any:
+            seen.append(name)
+            return inner(*args)
+
+        monkeypatch.setattr(_linear_plans, name, noted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("tile", "visit"), [(None, "_in_one"), (2000, "_in_one"), (700, "_in_parts")]
+)
+def test_one_visit_unless_few_rows_fit(
+    framework: Framework, visits: list[str], tile: int | None, visit: str
+) -> None:
+    with xe.options(block_size=tile):
+        found = run(framework, HIDDEN, WEIGHT, LABELS, "float64")
+    close(found, definition(HIDDEN, WEIGHT, LABELS), 1e-12)
+    assert visits == ([visit] if framework.name in EAGER else [])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_narrow_heads_are_summed_up_in_float32(
+    framework: Framework, visits: list[str], dtype: str
+) -> None:
+    if dtype not in framework.floats:
+        pytest.skip("has no such dtype")
+    hidden, weight = (framework.numpy(framework.array(x, dtype)) for x in (HIDDEN, WEIGHT))
+    loss, *grads = run(framework, hidden, weight, LABELS, dtype)
+    true = definition(hidden.astype(np.float64), weight.astype(np.float64), LABELS)
+    np.testing.assert_allclose(loss, true[0], rtol=1e-6)
+    # Rounded once, at the end: half a unit in the last place, and a little for float32's sums.
+    unit = {"float16": 2.0**-11, "bfloat16": 2.0**-8}[dtype]
+    for ours, wanted in zip(grads, true[1:], strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1.01 * unit, atol=3e-7)
+    assert visits == (["_in_parts"] if framework.name in EAGER else [])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ignored_rows_are_left_out(framework: Framework, dtype: str) -> None:
+    hidden, labels = HIDDEN.copy(), LABELS.copy()
+    gone = RNG.permutation(ROWS)[:40]
+    hidden[gone], labels[gone] = np.nan, -7
+    kept = np.setdiff1d(np.arange(ROWS), gone)
+    found = run(framework, hidden, WEIGHT, labels, dtype, ignore_index=-7)
+    true = definition(np.nan_to_num(hidden), WEIGHT, labels, kept)
+    close(found, true, 1e-5 if dtype == "float32" else 1e-12)
+    assert not found[1][gone].any()
+
+
+@pytest.mark.parametrize("tile", [2000, 30_000, 700])
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_many_tiles_in_rows_and_classes(framework: Framework, tile: int, reduction: str) -> None:
+    if framework.name not in EAGER:
+        pytest.skip("a compiler takes long for so many tiles")
+    rng = np.random.default_rng(5)
+    hidden, bias = rng.standard_normal((1100, WIDTH)), rng.standard_normal(CLASSES)
+    labels = rng.integers(-1, CLASSES, 1100)
+    arrays = [framework.array(x, "float64") for x in (hidden, WEIGHT, bias)]
+    targets = framework.array(labels, "int64")
+
+    def loss(hidden: Any, weight: Any, bias: Any) -> Any:
+        return xe.linear_cross_entropy(
+            hidden, weight, targets, bias=bias, ignore_index=-1, reduction=reduction
+        )
+
+    with xe.options(block_size=tile):
+        if framework.name == "numpy":
+            found = xe.value_and_grad(xe.linear_cross_entropy, wrt=("hidden", "weight", "bias"))(
+                *arrays[:2], targets, bias=arrays[2], ignore_index=-1, reduction=reduction
+            )
+        else:
+            found = framework.value_and_grads(loss, *arrays, wrt=(0, 1, 2))
+    wide = np.concatenate([hidden, np.ones((1100, 1))], axis=1)
+    head = np.concatenate([WEIGHT, bias[:, None]], axis=1)
+    kept = np.flatnonzero(labels >= 0)
+    value, by_wide, by_head = definition(wide, head, labels, kept)
+    true = [by_wide[:, :-1], by_head[:, :-1], by_head[:, -1]]
+    np.testing.assert_allclose(framework.numpy(found[0]).sum(), value * len(kept), rtol=1e-12)
+    close(map(framework.numpy, found[1]), [len(kept) * x for x in true], 1e-10)
+
+
+def test_what_an_ignored_row_holds_meets_no_gradient(framework: Framework) -> None:
+    """In the general form too, which multiplies all rows."""
+    hidden, labels = HIDDEN.copy(), LABELS.copy()
+    hidden[3], labels[3] = np.inf, -1
+    both = xe.value_and_grad(xe.linear_cross_entropy, wrt=("weight", "class_weights"))
+    arrays = [framework.array(x, "float32") for x in (hidden, WEIGHT)]
+    weights = framework.array(np.ones(CLASSES), "float32")
+    labels_ = framework.array(labels, "int64")
+    _, (by_weight, _) = both(*arrays, labels_, class_weights=weights, ignore_index=-1)
+    true = definition(HIDDEN, WEIGHT, labels, np.delete(np.arange(ROWS), 3))[2]
+    np.testing.assert_allclose(framework.numpy(by_weight), true, rtol=1e-5, atol=1e-6)
+
+
+def test_ignored_rows_are_not_multiplied(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if framework.name != "numpy":
+        pytest.skip("NumPy's products can be counted")
+    from xentropy_numpy import _mutable
+
+    product, rows = _mutable.product, []
+
+    def counted(a: np.ndarray, b: np.ndarray, *, out: np.ndarray) -> np.ndarray:
+        rows.append(len(a))
+        return product(a, b, out=out)
+
+    monkeypatch.setattr(_mutable, "product", counted)
+    labels = np.where(np.arange(ROWS) < 60, -1, LABELS)
+    assert np.isfinite(xe.linear_cross_entropy(HIDDEN, WEIGHT, labels, ignore_index=-1))
+    assert sum(rows) == 10
+
+
+def test_every_row_ignored(framework: Framework) -> None:
+    found = run(framework, HIDDEN, WEIGHT, np.full(ROWS, -1), "float32", ignore_index=-1)
+    for x in found:
+        assert not np.asarray(x).any()
+
+
+def test_the_logits_are_not_held(framework: Framework) -> None:
+    if framework.name != "numpy":
+        pytest.skip("NumPy tells what it allocates")
+    rows, classes = 3000, 20_000  # 240 MB of logits
+    hidden = RNG.standard_normal((rows, 4), dtype=np.float32)
+    weight = RNG.standard_normal((classes, 4), dtype=np.float32)
+    labels = RNG.integers(0, classes, rows)
+    both = xe.value_and_grad(xe.linear_cross_entropy, wrt=("hidden", "weight"))
+    tracemalloc.start()
+    try:
+        both(hidden, weight, labels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 48e6
+
+
+def test_more_logits_than_an_int32_counts(framework: Framework) -> None:
+    if framework.name != "numpy":
+        pytest.skip("once is enough")
+    rows, classes = 70_000, 32_768
+    assert rows * classes > 2**31
+    # All rows but the first and the last are ignored: the others are counted, not multiplied.
+    hidden = np.zeros((rows, 1), np.float32)
+    hidden[0], hidden[-1] = 1.0, 2.0
+    weight = np.linspace(-3, 3, classes, dtype=np.float32)[:, None]
+    labels = np.full(rows, -1)
+    labels[0], labels[-1] = 5, classes - 1
+    kept = np.array([0, rows - 1])
+    found = xe.value_and_grad(xe.linear_cross_entropy, wrt=("hidden", "weight"))(
+        hidden, weight, labels, ignore_index=-1
+    )
+    true = definition(hidden.astype(np.float64), weight.astype(np.float64), labels, kept)
+    close((found[0], *found[1]), true, 1e-6)
+
+
+def test_labels_of_a_far_row_count(framework: Framework) -> None:
+    """Every one of more than 2^31 logits is made."""
+    if framework.name != "numpy":
+        pytest.skip("once is enough")
+    rows, classes = 66_000, 32_768
+    assert rows * classes > 2**31
+    hidden = np.ones((rows, 1), np.float32)
+    weight = np.zeros((classes, 1), np.float32)
+    loss = xe.linear_cross_entropy(hidden, weight, np.full(rows, classes - 1))
+    np.testing.assert_allclose(loss, np.log(classes), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("tile", [None, 700])
+def test_tensorflow_gets_memory_that_it_takes(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, dtype: str, tile: int | None
+) -> None:
+    """It ends the process where it meets any other."""
+    if framework.name != "tensorflow":
+        pytest.skip("is about tensorflow")
+    from xentropy_tensorflow import _eager
+
+    inner, places = _eager.tensor, []
+
+    def noted(array: np.ndarray, like: Any) -> Any:
+        places.append(array.ctypes.data % 64)
+        return inner(array, like)
+
+    monkeypatch.setattr(_eager, "tensor", noted)
+    with xe.options(block_size=tile):
+        for _ in range(8):
+            run(framework, HIDDEN, WEIGHT, LABELS, dtype)
+    assert places == [0] * 16
+
+
+class TestTorch:
+    """What PyTorch's users do with a loss."""
+
+    @pytest.fixture(autouse=True)
+    def _here(self, framework: Framework) -> None:
+        if framework.name != "torch":
+            pytest.skip("is about torch")
+
+    def leaves(self) -> tuple[Any, ...]:
+        import torch
+
+        hidden, weight = (torch.tensor(x, requires_grad=True) for x in (HIDDEN, WEIGHT))
+        return hidden, weight, torch.tensor(LABELS)
+
+    def test_two_backwards(self) -> None:
+        hidden, weight, labels = self.leaves()
+        loss = xe.linear_cross_entropy(hidden, weight, labels)
+        loss.backward(retain_graph=True)
+        loss.backward()
+        true = definition(HIDDEN, WEIGHT, LABELS)
+        close((hidden.grad, weight.grad), (2 * true[1], 2 * true[2]), 1e-12)
+
+    def test_gradients_are_added_to_those_that_are_there(self) -> None:
+        import torch
+
+        hidden, weight, labels = self.leaves()
+        weight.grad = torch.ones_like(weight)
+        (3 * xe.linear_cross_entropy(hidden, weight, labels)).backward()
+        true = definition(HIDDEN, WEIGHT, LABELS)
+        close((hidden.grad, weight.grad), (3 * true[1], 1 + 3 * true[2]), 1e-12)
+
+    def test_only_what_is_asked_for(self, visits: list[str]) -> None:
+        hidden, weight, labels = self.leaves()
+        hidden.requires_grad_(False)
+        (0.5 * xe.linear_cross_entropy(hidden, weight, labels)).backward()
+        assert hidden.grad is None
+        close((weight.grad,), (0.5 * definition(HIDDEN, WEIGHT, LABELS)[2],), 1e-12)
+        assert visits == ["_in_one"]
+
+    def test_losses_of_rows(self) -> None:
+        import torch
+
+        hidden, weight, labels = self.leaves()
+        worth = torch.tensor(RNG.uniform(0.5, 2.0, ROWS))
+        labels[5] = -100
+        losses = xe.linear_cross_entropy(
+            hidden, weight, labels, ignore_index=-100, reduction="none"
+        )
+        (worth * losses).sum().backward()
+        x = hidden.detach() @ weight.detach().T
+        p = torch.softmax(x, -1)
+        p[torch.arange(ROWS), labels.clamp(min=0)] -= 1
+        p[5] = 0
+        p *= worth[:, None]
+        close((hidden.grad, weight.grad), (p @ weight.detach(), p.T @ hidden.detach()), 1e-12)
