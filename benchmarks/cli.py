@@ -20,6 +20,8 @@ from benchmarks.run import Job, run
 #: What the report needs, beside what the backends need.
 NEEDED = ("matplotlib", "ml_dtypes", "numpy", "rich")
 WIDTH = 100
+KINDS = tuple(cases.LOSSES.items())
+SHAPES = "shapes of the logits, the classes second; of a head rows x features x classes (default: "
 
 DESCRIPTION = """\
 Time ours against each framework's own function, in turns, and measure the peak
@@ -40,24 +42,28 @@ def parser() -> argparse.ArgumentParser:
     )
     _add(made, "backends", tuple(BACKENDS), "backends to run (default: those that are installed)")
     _add(made, "modes", MODES, "modes to run (default: all)")
+    _add(
+        made,
+        "losses",
+        tuple(cases.LOSSES),
+        "losses (default: all; cross_entropy if shapes are given)",
+    )
     made.add_argument(
         "--shapes",
         nargs="+",
         type=_shape,
         metavar="SHAPE",
-        help="shapes of the logits, for example 32x10; the classes come second (default: "
-        + " ".join(map(cases.size, cases.SHAPES))
-        + ")",
+        help=SHAPES + "; ".join(f"{name}: {_sizes(loss.shapes)}" for name, loss in KINDS) + ")",
     )
-    _add(made, "dtypes", tuple(cases.DTYPES), "dtypes of the logits (default: all)")
+    _add(made, "dtypes", tuple(cases.DTYPES), "dtypes of what is given (default: all)")
     _add(made, "targets", cases.TARGETS, "labels, or probabilities (default: both)")
     _add(made, "rows", cases.ROWS, "an untrained or a trained model's logits (default: both)")
     _add(made, "directions", cases.DIRECTIONS, "what is computed (default: both)")
-    made.add_argument("--quick", action="store_true", help="two shapes, float32, labels")
+    made.add_argument("--quick", action="store_true", help="two shapes a loss, float32, labels")
     made.add_argument(
         "--thorough",
         action="store_true",
-        help="confident rows, and functions that compile, in every dtype and kind of targets",
+        help="confident rows, heads and what compiles, in every dtype and kind of targets",
     )
     made.add_argument("--seconds", type=_positive, help="for the rounds of a cell (default: 0.5)")
     made.add_argument("--no-time", action="store_true", help="leave the clocks out")
@@ -84,6 +90,10 @@ def _add(made: argparse.ArgumentParser, name: str, choices: Sequence[str], what:
     )
 
 
+def _sizes(shapes: Sequence[cases.Dims]) -> str:
+    return " ".join(map(cases.size, shapes))
+
+
 def _shape(text: str) -> cases.Dims:
     try:
         return cases.shape_of(text)
@@ -101,8 +111,10 @@ def _positive(text: str) -> float:
 def request(given: argparse.Namespace) -> Request:
     """What the arguments ask for."""
     base = cases.QUICK if given.quick else Request()
-    names = ("shapes", "dtypes", "targets", "rows", "directions", "modes", "seconds")
+    names = ("shapes", "dtypes", "targets", "rows", "directions", "modes", "seconds", "losses")
     chosen = {n: getattr(given, n) for n in names if getattr(given, n) is not None}
+    if given.shapes:
+        chosen.setdefault("losses", (cases.DENSE,))
     return replace(base, thorough=given.thorough, **chosen)
 
 
@@ -113,7 +125,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     absent = [name for name in NEEDED if find_spec(name) is None]
     if absent:
         made.error(f"the report needs {', '.join(absent)}: install the dependency group `bench`")
+    wrong = _unfit(given)
+    if wrong:
+        made.error(wrong)
     return _report(_jobs(_names(made, given), given), request(given), given)
+
+
+def _unfit(given: argparse.Namespace) -> str:
+    """Why the shapes are none of the losses that are asked for; empty where they are."""
+    if cases.HEAD not in (given.losses or ()) or not given.shapes:
+        return ""
+    if len(given.losses) > 1:
+        return f"--shapes are those of one loss, got --losses {' '.join(given.losses)}"
+    odd = [cases.size(shape) for shape in given.shapes if len(shape) != 3]
+    return f"a head is rows x features x classes, got --shapes {' '.join(odd)}" if odd else ""
 
 
 def _names(made: argparse.ArgumentParser, given: argparse.Namespace) -> list[str]:
@@ -161,5 +186,6 @@ def _joined(
 ) -> Report:
     timed = {job.backend: held for job, held in left.items() if job.module == "timed"}
     measured = {job.backend: held for job, held in left.items() if job.module == "measured"}
-    settings = asdict(asked) | {"shapes": [cases.size(shape) for shape in asked.shapes]}
+    shapes = {loss: [*map(cases.size, asked.shapes_of(loss))] for loss in asked.losses}
+    settings = asdict(asked) | {"shapes": shapes}
     return join(host, settings, timed, measured)

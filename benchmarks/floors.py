@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.cases import Cell
+from benchmarks.cases import DENSE, HEAD, MAIN, Cell
 from benchmarks.peak import RESOLUTION
 from benchmarks.report import Comparison, Report, Taken
 
@@ -16,6 +16,7 @@ SIZES: dict[str, Callable[[Cell], bool]] = {
     "vocabularies": lambda cell: len(cell.shape) == 2 and cell.classes >= 32_000,
     "large": lambda cell: cell.elements >= 1_000_000,
     "small": lambda cell: cell.shape == (32, 10),
+    "vocabulary heads": lambda cell: cell.elements >= 2048 * 32_000,
 }
 
 
@@ -30,15 +31,16 @@ class Floor:
     size: str
     dtype: str = "float32"
     against: str = "native"
+    loss: str = DENSE
 
     def covers(self, found: Comparison) -> bool:
         """Whether it says something about a comparison."""
         cell = found.cell
         return (
-            (self.backend, self.against, self.dtype) == (found.backend, found.kind, cell.dtype)
+            (self.backend, self.against, self.loss) == (found.backend, found.kind, cell.loss)
             and found.mode in self.modes
             and cell.direction in self.directions
-            and (cell.targets, cell.rows) == ("hard", "normal")
+            and cell.kind == (self.dtype, "hard", "normal")
             and SIZES[self.size](cell)
         )
 
@@ -75,11 +77,24 @@ FLOORS = (
             ("jax", "plain"),
         )
     ),
+    # A head without its logits is no slower than with them, nor than in PyTorch's chunks.
+    *(
+        Floor(most, backend, modes, BOTH, "vocabulary heads", loss=HEAD)
+        for backend, modes, most in (
+            ("numpy", ("eager",), 1.0),
+            ("torch", ("eager", "compiled"), 1.0),
+            ("tensorflow", ("eager", "tf.function"), 1.0),
+            ("jax", ("plain", "jit"), 1.15),
+        )
+    ),
+    Floor(1.0, "torch", ("eager",), BOTH, "vocabulary heads", against="chunked", loss=HEAD),
 )
 #: Nanoseconds in which the backend of a known type is found.
 DISPATCH = 2000.0
 #: The peak beyond the inputs, as a multiple of the framework's own.
 MEMORY = 1.0
+#: The peak of a head beyond inputs and gradients, in bytes: whatever its rows and classes.
+ROOM = {"numpy": 64e6, "torch": 64e6, "tensorflow": 128e6, "jax": 128e6}
 
 
 def floor_of(found: Comparison) -> float | None:
@@ -94,8 +109,24 @@ def met(found: Comparison) -> bool | None:
 
 
 def spared(found: Taken) -> bool:
-    """Whether ours took no more memory than the framework's own, as far as can be told."""
+    """Whether ours took no more memory than the framework's own, as far as can be told.
+
+    It is promised of logits; a small head takes a tile, which may be more than all its logits.
+    """
     return found.ours <= found.theirs * MEMORY + RESOLUTION
+
+
+def room_of(found: Taken) -> float | None:
+    """The most that a call may take beyond inputs and gradients; None where nothing is said."""
+    cell = found.cell
+    covered = cell.loss == HEAD and cell.kind == MAIN and SIZES["vocabulary heads"](cell)
+    return ROOM[found.backend] if covered else None
+
+
+def fits(found: Taken) -> bool | None:
+    """Whether ours takes no more than that; None where nothing is said."""
+    most = room_of(found)
+    return None if most is None else found.extra[0] <= most
 
 
 def verdicts(report: Report) -> Iterator[tuple[bool, str]]:
@@ -106,10 +137,21 @@ def verdicts(report: Report) -> Iterator[tuple[bool, str]]:
             most = floor_of(one)
             yield good, f"{one.name}: {one.ratio.median} of {one.theirs.name}; {most} is the floor"
     for taken in report.memory:
-        ours, theirs = (f"{each / 1e6:.1f} MB" for each in (taken.ours, taken.theirs))
-        yield spared(taken), f"{taken.name}: {ours} at the peak; {theirs} is the framework's own"
+        if taken.kind == "native":
+            yield from _memory(taken)
     for backend, found in report.dispatch.items():
         yield found <= DISPATCH, f"{backend}: {found} ns to dispatch; {DISPATCH:.0f} is the floor"
+
+
+def _memory(taken: Taken) -> Iterator[tuple[bool, str]]:
+    """What is said about the peak of a call."""
+    if taken.cell.loss == DENSE:
+        ours, theirs = (f"{each / 1e6:.1f} MB" for each in (taken.ours, taken.theirs))
+        yield spared(taken), f"{taken.name}: {ours} at the peak; {theirs} is the framework's own"
+    good, most = fits(taken), room_of(taken)
+    if good is not None and most is not None:
+        extra = f"{taken.extra[0] / 1e6:.1f} MB beyond inputs and gradients"
+        yield good, f"{taken.name}: {extra}; {most / 1e6:.0f} MB is the floor"
 
 
 def missed(report: Report) -> list[str]:

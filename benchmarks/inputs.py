@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cases import Cell, Dims
+from benchmarks.cases import DENSE, Cell, Dims
 
 #: Standard deviation of the logits of an untrained model.
 WIDTH = 3.0
@@ -19,20 +19,26 @@ MARGIN = 10.0
 
 
 class Inputs(NamedTuple):
-    """Logits and targets: labels of int64, or probabilities of the logits' dtype."""
+    """What the gradients are by, and targets: labels of int64, or probabilities of that dtype."""
 
-    logits: NDArray[Any]
+    leaves: tuple[NDArray[Any], ...]
     targets: NDArray[Any]
 
 
 def make(cell: Cell) -> Inputs:
     """The inputs of a cell."""
-    axis = cell.axis
-    logits, labels = _rows(cell.shape, axis, cell.rows)
+    leaves, labels = _given(cell)
     dtype = np.dtype(ml_dtypes.bfloat16 if cell.dtype == "bfloat16" else cell.dtype)
     soft = cell.targets == "soft"
-    targets = _probabilities(cell.shape, axis).astype(dtype) if soft else labels
-    return Inputs(logits.astype(dtype), targets)
+    targets = _probabilities(cell.logits, cell.axis).astype(dtype) if soft else labels
+    return Inputs(tuple(leaf.astype(dtype) for leaf in leaves), targets)
+
+
+def _given(cell: Cell) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.int64]]:
+    if cell.loss == DENSE:
+        logits, labels = _rows(cell.shape, cell.axis, cell.rows)
+        return (logits,), labels
+    return _head(cell.shape)
 
 
 def _generator(*seed: Any) -> np.random.Generator:
@@ -50,6 +56,17 @@ def _rows(shape: Dims, axis: int, rows: str) -> tuple[NDArray[np.float32], NDArr
         ahead = logits.max(axis=axis, keepdims=True) + np.float32(MARGIN)
         np.put_along_axis(logits, np.expand_dims(labels, axis), ahead, axis)
     return logits, labels
+
+
+@lru_cache(maxsize=1)
+def _head(shape: Dims) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.int64]]:
+    """Hidden and weight in float32, whose logits are as wide as those of `_rows`; and labels."""
+    rows, features, classes = shape
+    random = _generator(shape, "head")
+    hidden = random.standard_normal((rows, features), dtype=np.float32)
+    weight = random.standard_normal((classes, features), dtype=np.float32)
+    weight *= np.float32(WIDTH / features**0.5)
+    return (hidden, weight), random.integers(classes, size=rows)
 
 
 @lru_cache(maxsize=1)

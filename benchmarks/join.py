@@ -68,10 +68,10 @@ def taken(backend: str, left: Left) -> Iterator[Taken]:
     """What the calls of a backend took."""
     for record in left.get("cells", ()):
         found, cell = record["bytes"], cell_of(record["cell"])
-        for mode, _, ours, theirs in record["pairs"]:
+        for mode, kind, ours, theirs in record["pairs"]:
             if ours in found and theirs in found:
                 where = (backend, record["device"], mode, cell)
-                yield Taken(*where, found[ours], found[theirs])
+                yield Taken(*where, found[ours], found[theirs], kind)
 
 
 def left_out(lefts: Mapping[str, Left], what: str) -> list[str]:

@@ -106,7 +106,7 @@ def _contenders(framework: Framework, cell: Cell) -> dict[str, Contender]:
 
 def steps(backend: str, cell: Cell) -> Iterator[tuple[str, list[str]]]:
     """What the steps of a loss cost alone."""
-    for step in primitives(backend, inputs.make(cell).logits):
+    for step in primitives(backend, inputs.make(cell).leaves[0]):
         found = cost(step.call)
         each = found.seconds / step.elements
         yield step.name, [f"{1e9 * each:.3f}", f"{4e-9 / each:.1f}", f"{found.faults:.0f}"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from benchmarks import table
-from benchmarks.cases import DIRECTIONS
+from benchmarks.cases import DENSE, DIRECTIONS, LOSSES
 from benchmarks.floors import missed
 from benchmarks.report import Report
 
@@ -25,28 +26,46 @@ def machine(report: Report) -> str:
 
 
 def _body(report: Report) -> Iterator[str]:
+    yield from (f"Ratios are {table.LEGEND}; quartiles of the rounds in parentheses.", "")
+    for loss in LOSSES:
+        yield from _loss(report, loss)
     for direction in DIRECTIONS:
-        yield from _titled(f"Time, {direction}", ratio_tables(report, direction, wordy=True))
-    yield from (f"{table.LEGEND.capitalize()}; quartiles of the rounds in parentheses.", "")
-    for direction in DIRECTIONS:
-        yield from _titled(f"Microseconds, {direction}", _tables(*table.times(report, direction)))
-    for direction in DIRECTIONS:
-        yield from _titled(f"Peak memory, {direction}", memory_tables(report, direction))
-    yield from (f"{table.MEMORY_LEGEND.capitalize()}.", "")
+        title = f"Time over the bare matrix products, {direction}"
+        yield from _titled(title, products_tables(report, direction, wordy=True))
     yield from _titled("Small inputs and dispatch", small_table(report))
     yield from _titled("GB/s on an accelerator", lines_table(table.RATES, table.rates(report)))
     yield from _titled("Floors that are not met", (f"- {_plain(each)}" for each in missed(report)))
     yield from _titled("Left out", (f"- {_plain(each)}" for each in report.left_out))
 
 
-def ratio_tables(report: Report, direction: str, wordy: bool = False) -> Iterator[str]:
+def _loss(report: Report, loss: str) -> Iterator[str]:
+    """The tables of a loss."""
+    name = partial(table.title, loss=loss)
+    for way in DIRECTIONS:
+        yield from _titled(name("Time", way), ratio_tables(report, way, True, loss))
+    for way in DIRECTIONS:
+        yield from _titled(name("Microseconds", way), _tables(*table.times(report, way, loss)))
+    for way in DIRECTIONS:
+        found = list(memory_tables(report, way, loss))
+        legend = [f"{table.legend(loss).capitalize()}.", ""] if found else []
+        yield from _titled(name("Peak memory", way), [*legend, *found])
+
+
+def ratio_tables(
+    report: Report, direction: str, wordy: bool = False, loss: str = DENSE
+) -> Iterator[str]:
     """The ratios of a direction."""
-    return _tables(*table.ratios(report, direction, wordy))
+    return _tables(*table.ratios(report, direction, wordy, loss))
 
 
-def memory_tables(report: Report, direction: str) -> Iterator[str]:
+def products_tables(report: Report, direction: str, wordy: bool = False) -> Iterator[str]:
+    """The ratios to the matrix products of a head."""
+    return _tables(*table.products(report, direction, wordy))
+
+
+def memory_tables(report: Report, direction: str, loss: str = DENSE) -> Iterator[str]:
     """The peaks of a direction."""
-    return _tables(*table.memory(report, direction))
+    return _tables(*table.memory(report, direction, loss))
 
 
 def small_table(report: Report) -> Iterator[str]:

@@ -51,9 +51,15 @@ def measured(framework: Framework, backend: str, asked: Request) -> Iterator[Rec
 
 
 def record(framework: Framework, backend: str, cell: Cell, operands: Any, asked: Request) -> Record:
-    """What each contender of a cell took, and who is compared with whom."""
-    pairs = wanted(framework.pairs(cell), backend, cell, asked)
-    pairs = [pair for pair in pairs if pair.kind == "native"]
+    """What each contender of a cell took, and who is compared with whom.
+
+    What a library of matrix products keeps for itself is no contender's: it is there before.
+    """
+    every = wanted(framework.pairs(cell), backend, cell, asked)
+    pairs = [pair for pair in every if not pair.theirs.bare]
+    for pair in every:
+        if pair.kind == "products":
+            _run(framework, pair.theirs, operands)
     contenders = {one.name: one for pair in pairs for one in (pair.ours, pair.theirs)}
     found = {name: taken(framework, one, cell, operands) for name, one in contenders.items()}
     return {

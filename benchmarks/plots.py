@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from benchmarks import table
-from benchmarks.cases import DIRECTIONS, DTYPES, Dims, size
-from benchmarks.floors import floor_of
+from benchmarks.cases import DENSE, DIRECTIONS, DTYPES, LOSSES, Dims, size
+from benchmarks.floors import floor_of, room_of
 from benchmarks.report import Comparison, Report
 
 COLOURS = {"float32": "#1f6f8b", "bfloat16": "#e0a526", "float16": "#b5495b"}
@@ -27,22 +28,22 @@ FLOOR = "floor"
 def draw(report: Report, folder: Path) -> list[Path]:
     """Every plot of a report that has something to show."""
     found = []
-    for direction in DIRECTIONS:
-        title = direction.replace("+", "-")
-        found += _saved(folder / f"ratios-{title}", report, _ratios, direction)
-        found += _saved(folder / f"times-{title}", report, _times, direction)
-        found += _saved(folder / f"memory-{title}", report, _memory, direction)
+    for loss, direction in product(LOSSES, DIRECTIONS):
+        of = "" if loss == DENSE else f"{loss}-"
+        for what, panel in (("ratios", _ratios), ("times", _times), ("memory", _memory)):
+            stem = folder / f"{of}{what}-{direction.replace('+', '-')}"
+            found += _saved(stem, report, panel, (direction, loss))
     return found
 
 
 Painter = Callable[[Any, Sequence[Any], Sequence[Dims]], None]
+#: A direction and a loss.
+Of = tuple[str, str]
 
 
-def _saved(
-    stem: Path, report: Report, panel: Callable[[Report, str], Any], direction: str
-) -> list[Path]:
+def _saved(stem: Path, report: Report, panel: Callable[[Report, Of], Any], of: Of) -> list[Path]:
     """A figure with a panel for every column, as PNG and SVG."""
-    title, paint, found = panel(report, direction)
+    title, paint, found = panel(report, of)
     keys: dict[table.Key, list[Any]] = {}
     for one in found:
         keys.setdefault(table.Key(one.backend, one.mode, one.device), []).append(one)
@@ -71,8 +72,8 @@ def _figure(keys: dict[table.Key, list[Any]], paint: Painter, title: str) -> Any
     for place in list(axes.flat)[len(keys) :]:
         place.set_axis_off()
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    labels += [FLOOR] * (paint is _paint_ratios)
-    handles += [Line2D([], [], color="black", lw=2.5)] * (paint is _paint_ratios)
+    labels += [FLOOR] * (paint in FLOORED)
+    handles += [Line2D([], [], color="black", lw=2.5)] * (paint in FLOORED)
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
     figure.suptitle(title, fontsize=12)
     return figure
@@ -91,18 +92,19 @@ def _name(place: Any, shapes: Sequence[Dims]) -> None:
     place.spines[["top", "right"]].set_visible(False)
 
 
-def _hard(found: Sequence[Any], direction: str) -> list[Any]:
-    kinds = ("hard", "normal", direction)
-    return [o for o in found if (o.cell.targets, o.cell.rows, o.cell.direction) == kinds]
+def _native(found: Sequence[Any], of: Of) -> list[Any]:
+    """What is against the framework's own, with labels and an untrained model's logits."""
+    chosen = [o for o in found if o.kind == "native" and (o.cell.direction, o.cell.loss) == of]
+    return [one for one in chosen if (one.cell.targets, one.cell.rows) == ("hard", "normal")]
 
 
-def _native(report: Report, direction: str) -> list[Comparison]:
-    return [one for one in _hard(report.comparisons, direction) if one.kind == "native"]
+def _float32(found: Sequence[Any], of: Of) -> list[Any]:
+    return [one for one in _native(found, of) if one.cell.dtype == "float32"]
 
 
-def _ratios(report: Report, direction: str) -> tuple[str, Painter, list[Comparison]]:
-    title = f"Time of ours over the framework's own, {direction}, hard targets"
-    return title, _paint_ratios, _native(report, direction)
+def _ratios(report: Report, of: Of) -> tuple[str, Painter, list[Comparison]]:
+    title = table.title("Time of ours over the framework's own", *of)
+    return f"{title}, hard targets", _paint_ratios, _native(report.comparisons, of)
 
 
 def _paint_ratios(place: Any, found: Sequence[Comparison], shapes: Sequence[Dims]) -> None:
@@ -137,10 +139,9 @@ def _plain_ticks(place: Any) -> None:
     place.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _times(report: Report, direction: str) -> tuple[str, Painter, list[Comparison]]:
-    title = f"Microseconds a call, {direction}, float32, hard targets"
-    found = [one for one in _native(report, direction) if one.cell.dtype == "float32"]
-    return title, _paint_times, found
+def _times(report: Report, of: Of) -> tuple[str, Painter, list[Comparison]]:
+    title = table.title("Microseconds a call", *of)
+    return f"{title}, float32, hard targets", _paint_times, _float32(report.comparisons, of)
 
 
 def _paint_times(place: Any, found: Sequence[Comparison], shapes: Sequence[Dims]) -> None:
@@ -155,10 +156,12 @@ def _paint_times(place: Any, found: Sequence[Comparison], shapes: Sequence[Dims]
     place.set_xlim(-0.5, len(shapes) - 0.5)
 
 
-def _memory(report: Report, direction: str) -> tuple[str, Painter, list[Any]]:
-    title = f"Peak memory beyond the inputs, in multiples of the logits, {direction}, hard targets"
-    found = [one for one in _hard(report.memory, direction) if one.cell.dtype == "float32"]
-    return f"{title}, float32", _paint_memory, found
+def _memory(report: Report, of: Of) -> tuple[str, Painter, list[Any]]:
+    dense = of[1] == DENSE
+    beyond = "the inputs, in multiples of the logits" if dense else "inputs and gradients, in MB"
+    title = table.title(f"Peak memory beyond {beyond}", *of)
+    paint = _paint_memory if dense else _paint_room
+    return f"{title}, float32, hard targets", paint, _float32(report.memory, of)
 
 
 def _paint_memory(place: Any, found: Sequence[Any], shapes: Sequence[Dims]) -> None:
@@ -167,3 +170,18 @@ def _paint_memory(place: Any, found: Sequence[Any], shapes: Sequence[Dims]) -> N
         taken = [(one.ours if label == "ours" else one.theirs) / one.cell.nbytes for one in found]
         place.bar(at, taken, 0.4, color=colour, label=label)
     place.axhline(1.0, color="0.2", lw=1, ls="--")
+
+
+def _paint_room(place: Any, found: Sequence[Any], shapes: Sequence[Dims]) -> None:
+    """Megabytes without the gradients, with the floor across ours."""
+    for side, (label, colour) in enumerate((("ours", OURS), ("the framework's own", THEIRS))):
+        at = [shapes.index(one.cell.shape) + (side - 0.5) * 0.4 for one in found]
+        place.bar(at, [one.extra[side] / 1e6 for one in found], 0.4, color=colour, label=label)
+    floors = [(shapes.index(one.cell.shape) - 0.2, room_of(one)) for one in found]
+    _floors(place, [(x, most / 1e6) for x, most in floors if most is not None], 0.4)
+    place.set_yscale("symlog", linthresh=1.0)
+    _plain_ticks(place)
+
+
+#: The panels that show floors.
+FLOORED = (_paint_ratios, _paint_room)

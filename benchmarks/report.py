@@ -56,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Taken:
-    """Bytes at the peak of a call beyond its inputs; a gradient is part of them."""
+    """Bytes at the peak of a call beyond its inputs; gradients are part of them."""
 
     backend: str
     device: str
@@ -64,11 +64,18 @@ class Taken:
     cell: Cell
     ours: int
     theirs: int
+    kind: str = "native"
 
     @property
     def name(self) -> str:
         """Where it was, in words."""
         return f"{self.backend} {self.mode} {self.cell.name}"
+
+    @property
+    def extra(self) -> tuple[int, int]:
+        """Ours and theirs without the gradients."""
+        gradients = self.cell.gradients
+        return max(0, self.ours - gradients), max(0, self.theirs - gradients)
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ def _timing(one: Timing) -> dict[str, Any]:
 
 
 def _taken(one: Taken) -> dict[str, Any]:
-    where = {"backend": one.backend, "device": one.device, "mode": one.mode}
+    where = {"backend": one.backend, "device": one.device, "mode": one.mode, "kind": one.kind}
     return where | one.cell.json() | {"ours": one.ours, "theirs": one.theirs}
 
 
@@ -150,4 +157,5 @@ def _read_timing(held: dict[str, Any]) -> Timing:
 
 def _read_taken(held: dict[str, Any]) -> Taken:
     backend, device, mode = held["backend"], held["device"], held["mode"]
-    return Taken(backend, device, mode, cell_of(held), held["ours"], held["theirs"])
+    found = held["ours"], held["theirs"]
+    return Taken(backend, device, mode, cell_of(held), *found, held.get("kind", "native"))

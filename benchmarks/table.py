@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
-from benchmarks.cases import Cell, Dims, size
+from benchmarks.cases import DENSE, Cell, Dims, size
 from benchmarks.contenders import columns
-from benchmarks.floors import met, verdicts
+from benchmarks.floors import fits, met, verdicts
 from benchmarks.report import Comparison, Report, Taken
 
 #: How a column is headed, on two lines.
@@ -21,9 +22,9 @@ HEADS = {
     ("jax", "plain"): ("JAX", "plain"),
     ("jax", "jit"): ("JAX", "in jit"),
 }
-#: Beside its ratio to PyTorch, NumPy's to a copy of the logits.
-COPY = ("numpy", "copy")
-HEADS |= {COPY: ("NumPy", "/ copy")}
+#: Beside its ratio to PyTorch, NumPy's to a copy; beside that to a held head, that to chunks.
+BESIDE = {("numpy", "copy"): ("NumPy", "/ copy"), ("torch", "chunked"): ("PyTorch", "/ chunked")}
+HEADS |= BESIDE
 NONE = "–"
 #: From this load on a machine is busy: one process beside the benchmark stalls PyTorch's threads.
 BUSY = 0.5
@@ -33,6 +34,8 @@ RATES = ("ours", "theirs", "copy", "of the copy")
 #: What the entries mean.
 LEGEND = "ours over the framework's own; ✓ ✗: a floor is met or not; ~: the rounds are far apart"
 MEMORY_LEGEND = "ours / the framework's own, in multiples of the logits; a gradient is 1.0"
+ROOM_LEGEND = "ours / the framework's own, in MB beyond inputs and gradients; ✓ ✗: the floor"
+PRODUCTS_LEGEND = "ours over the bare matrix products, which no exact method can do without"
 
 
 class Key(NamedTuple):
@@ -64,23 +67,53 @@ class Entry(NamedTuple):
     text: str
 
 
-def ratios(report: Report, direction: str, wordy: bool = False) -> tuple[list[Key], list[Section]]:
+#: Columns and sections.
+Laid = tuple[list[Key], list[Section]]
+T = TypeVar("T", Comparison, Taken)
+
+
+def ratios(report: Report, direction: str, wordy: bool = False, loss: str = DENSE) -> Laid:
     """Ours over theirs; `wordy` with the quartiles."""
-    chosen = [one for one in report.comparisons if one.cell.direction == direction]
+    chosen = _chosen(report.comparisons, direction, loss)
     return _table(Entry(_key(one), one.cell, entry(one, wordy)) for one in chosen if _shown(one))
 
 
-def times(report: Report, direction: str) -> tuple[list[Key], list[Section]]:
+def products(report: Report, direction: str, wordy: bool = False) -> Laid:
+    """Ours over the bare matrix products of a head."""
+    chosen = [one for one in report.comparisons if one.kind == "products"]
+    native = [replace(one, kind="native") for one in chosen if one.cell.direction == direction]
+    return _table(Entry(_key(one), one.cell, plain(one, wordy)) for one in native)
+
+
+def times(report: Report, direction: str, loss: str = DENSE) -> Laid:
     """Microseconds, ours and theirs."""
-    chosen = [one for one in report.comparisons if one.cell.direction == direction]
-    native = [one for one in chosen if one.kind == "native"]
+    native = [o for o in _chosen(report.comparisons, direction, loss) if o.kind == "native"]
     return _table(Entry(_key(one), one.cell, _microseconds(one)) for one in native)
 
 
-def memory(report: Report, direction: str) -> tuple[list[Key], list[Section]]:
-    """Peaks beyond the inputs in multiples of the logits, ours and theirs."""
-    chosen = [one for one in report.memory if one.cell.direction == direction]
-    return _table(Entry(_key(one), one.cell, multiples(one)) for one in chosen)
+def memory(report: Report, direction: str, loss: str = DENSE) -> Laid:
+    """Peaks, ours and theirs: in multiples of the logits; of a head without the gradients."""
+    text = multiples if loss == DENSE else megabytes
+    chosen = _chosen(report.memory, direction, loss)
+    return _table(Entry(_key(one), one.cell, text(one)) for one in chosen)
+
+
+def legend(loss: str) -> str:
+    """What the entries of the memory mean."""
+    return MEMORY_LEGEND if loss == DENSE else ROOM_LEGEND
+
+
+def title(what: str, direction: str, loss: str) -> str:
+    """The heading of a table."""
+    return (
+        f"{what}, {direction}"
+        if loss == DENSE
+        else f"{loss}: {what[0].lower()}{what[1:]}, {direction}"
+    )
+
+
+def _chosen(found: Sequence[T], direction: str, loss: str) -> list[T]:
+    return [o for o in found if (o.cell.direction, o.cell.loss) == (direction, loss)]
 
 
 def small(report: Report) -> Iterator[tuple[str, list[str]]]:
@@ -111,14 +144,23 @@ def _place(one: Comparison) -> tuple[str, str, Cell]:
 
 def entry(one: Comparison, wordy: bool = False) -> str:
     """A ratio with its mark; ``~`` where the middle half of the rounds is far apart."""
+    return f"{plain(one, wordy)}{mark(one)}"
+
+
+def plain(one: Comparison, wordy: bool = False) -> str:
+    """A ratio, no floor being spoken of."""
     ratio = one.ratio
     spread = f" ({number(ratio.low)}–{number(ratio.high)})" if wordy else "~" * ratio.wide
-    return f"{number(ratio.median)}{spread}{mark(one)}"
+    return f"{number(ratio.median)}{spread}"
+
+
+#: Whether a floor is met, where there is one.
+MARKS = {None: "", True: " ✓", False: " ✗"}
 
 
 def mark(one: Comparison) -> str:
     """Whether the floor is met, where there is one."""
-    return {None: "", True: " ✓", False: " ✗"}[met(one)]
+    return MARKS[met(one)]
 
 
 def number(value: float) -> str:
@@ -130,6 +172,12 @@ def multiples(one: Taken) -> str:
     """Ours and theirs in multiples of the logits."""
     ours, theirs = one.ours / one.cell.nbytes, one.theirs / one.cell.nbytes
     return f"{ours:.1f}/{theirs:.1f}"
+
+
+def megabytes(one: Taken) -> str:
+    """Ours and theirs without the gradients, and whether ours is within its floor."""
+    ours, theirs = (f"{each / 1e6:.0f}" for each in one.extra)
+    return f"{ours}/{theirs}{MARKS[fits(one) if one.kind == 'native' else None]}"
 
 
 def warning(report: Report) -> str:
@@ -149,12 +197,12 @@ def floors_line(report: Report) -> str:
 
 
 def _shown(one: Comparison) -> bool:
-    return one.kind == "native" or (one.kind == "copy" and one.backend == COPY[0])
+    return one.kind == "native" or (one.backend, one.kind) in BESIDE
 
 
 def _key(one: Comparison | Taken) -> Key:
-    copy = isinstance(one, Comparison) and one.kind == "copy"
-    return Key(one.backend, COPY[1] if copy else one.mode, one.device)
+    beside = (one.backend, one.kind) in BESIDE
+    return Key(one.backend, one.kind if beside else one.mode, one.device)
 
 
 def _microseconds(one: Comparison) -> str:
@@ -183,6 +231,6 @@ def kind(cell: Cell) -> str:
 def _ordered(keys: set[Key]) -> list[Key]:
     order: list[tuple[str, str]] = []
     for column in columns():
-        order.extend([column, COPY] if column[0] == COPY[0] else [column])
+        order.extend([column, *(beside for beside in BESIDE if beside[0] == column[0])])
     host = ("cpu", "CPU")
     return sorted(keys, key=lambda k: (k.device not in host, order.index((k.backend, k.mode))))

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import table
-from benchmarks.cases import DIRECTIONS
+from benchmarks.cases import DIRECTIONS, HEAD, LOSSES
 from benchmarks.floors import missed
 from benchmarks.report import Report
 
@@ -20,25 +20,39 @@ LISTED = 30
 
 def print_report(console: Console, report: Report) -> None:
     """Ratios, memory, small inputs, and what is not met."""
-    for direction in DIRECTIONS:
-        _print(console, f"Time, {direction}", table.ratios(report, direction))
-    console.print(f"[dim]{table.LEGEND}", highlight=False)
-    for direction in DIRECTIONS:
-        _print(console, f"Peak memory, {direction}", table.memory(report, direction))
-    console.print(f"[dim]{table.MEMORY_LEGEND}", highlight=False)
+    for loss in LOSSES:
+        _print_loss(console, report, loss)
     _print_lines(console, "32x10, forward+backward", table.SMALL, list(table.small(report)))
     _print_lines(console, "GB/s", table.RATES, list(table.rates(report)))
     _print_rest(console, report)
 
 
-def _print(
-    console: Console, title: str, found: tuple[list[table.Key], list[table.Section]]
+def _print_loss(console: Console, report: Report, loss: str) -> None:
+    """Ratios and memory of a loss, each with what its entries mean."""
+    ratios = {("Time", d): table.ratios(report, d, loss=loss) for d in DIRECTIONS}
+    _print_all(console, loss, ratios, table.LEGEND)
+    if loss == HEAD:
+        products = {("Time over products", d): table.products(report, d) for d in DIRECTIONS}
+        _print_all(console, loss, products, table.PRODUCTS_LEGEND)
+    peaks = {("Peak memory", d): table.memory(report, d, loss) for d in DIRECTIONS}
+    _print_all(console, loss, peaks, table.legend(loss))
+
+
+def _print_all(
+    console: Console, loss: str, found: dict[tuple[str, str], table.Laid], legend: str
 ) -> None:
+    """The tables that hold something, and the legend where there are any."""
+    shown = {of: laid for of, laid in found.items() if laid[0]}
+    for (what, direction), laid in shown.items():
+        _print(console, table.title(what, direction, loss), LOSSES[loss].given, laid)
+    if shown:
+        console.print(f"[dim]{legend}", highlight=False)
+
+
+def _print(console: Console, title: str, given: str, found: table.Laid) -> None:
     keys, sections = found
-    if not keys:
-        return
     shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    shown.add_column("\nlogits", no_wrap=True)
+    shown.add_column(f"\n{given}", no_wrap=True)
     for key in keys:
         shown.add_column("\n".join(key.head), justify="right", no_wrap=True)
     for section in sections:

@@ -48,7 +48,7 @@ def timed(framework: Framework, backend: str, asked: Request) -> Iterator[Record
 
 def programs(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
     """The cells, those that are compiled alike together."""
-    for _, group in groupby(cells, key=lambda cell: (cell.shape, cell.dtype, cell.targets)):
+    for _, group in groupby(cells, key=lambda c: (c.loss, c.shape, c.dtype, c.targets)):
         yield list(group)
 
 
@@ -81,7 +81,7 @@ def record(
         "device": framework.device,
         "pairs": [[pair.mode, pair.kind, pair.ours.name, pair.theirs.name] for pair in pairs],
         "samples": samples,
-        "losses": {name: loss for name, loss in losses.items() if name != "copy"},
+        "losses": {name: loss for name, loss in losses.items() if not contenders[name].bare},
         "failed": failed,
     }
 
@@ -97,7 +97,7 @@ def ready(
     for one in contenders:
         try:
             result = one.call(operands)
-            losses[one.name] = math.nan if one.name == "copy" else framework.read(result).loss
+            losses[one.name] = math.nan if one.bare else framework.read(result).loss
         except Exception as error:  # noqa: BLE001 - whatever it is, the report says it
             lines = str(error).splitlines() or [""]
             failed[one.name] = f"{type(error).__name__}: {lines[0]}"[:200]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from blocks import replace
@@ -19,16 +19,16 @@ from blocks import replace
 sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks import markdown, table
-from benchmarks.cases import DIRECTIONS
+from benchmarks.cases import DIRECTIONS, HEAD
 from benchmarks.report import Report, read
 
 ROOT = Path(__file__).parents[1]
 PAGE, RUN = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
 
 
-def block(report: Report) -> str:
-    """Return everything between the marks of the page."""
-    return "\n".join(tables(report)) + "\n"
+def block(lines: Iterable[str]) -> str:
+    """Return everything between two marks of the page."""
+    return "\n".join(lines) + "\n"
 
 
 def tables(report: Report) -> Iterator[str]:
@@ -40,6 +40,25 @@ def tables(report: Report) -> Iterator[str]:
         found = markdown.memory_tables(report, direction)
         yield from titled(f"Peak memory, {direction}: ours/theirs, logits = 1", found)
     yield from titled("Small inputs, 32 × 10, forward+backward", markdown.small_table(report))
+
+
+def head_tables(report: Report) -> Iterator[str]:
+    """Lay out the tables of a linear head."""
+    found = list(_head_tables(report))
+    yield from found or ["The run that this page shows had no heads."]
+
+
+def _head_tables(report: Report) -> Iterator[str]:
+    for direction in DIRECTIONS:
+        found = markdown.ratio_tables(report, direction, loss=HEAD)
+        yield from titled(f"Time of a head, {direction}", found)
+    for direction in DIRECTIONS:
+        found = markdown.products_tables(report, direction)
+        yield from titled(f"Time over the bare matrix products, {direction}", found)
+    for direction in DIRECTIONS:
+        found = markdown.memory_tables(report, direction, HEAD)
+        title = f"Peak memory of a head, {direction}: ours/theirs, MB beyond inputs and gradients"
+        yield from titled(title, found)
 
 
 def titled(title: str, lines: Iterator[str]) -> Iterator[str]:
@@ -54,7 +73,9 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
     given = parser.parse_args()
     text = PAGE.read_text(encoding="utf-8")
-    wanted = replace(text, "performance", Path(__file__).name, block(read(RUN)))
+    report, tool = read(RUN), Path(__file__).name
+    wanted = replace(text, "performance", tool, block(tables(report)))
+    wanted = replace(wanted, "heads", tool, block(head_tables(report)))
     if given.check and wanted != text:
         raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
     PAGE.write_text(wanted, encoding="utf-8")

@@ -18,7 +18,7 @@ class Answer(NamedTuple):
     """What a contender computed, in float64."""
 
     loss: float
-    gradient: NDArray[Any] | None
+    gradients: tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,27 @@ class Contender:
         From a framework's operands to what its `wait` and `read` take.
     compiled : bool
         Whether the first call on a shape compiles something.
+    bare : bool
+        Whether it computes no loss, but only what none can do without.
     """
 
     name: str
     call: Callable[[Any], Any]
     compiled: bool = False
+    bare: bool = False
+
+
+#: A function of leaves and targets with its name.
+Named = tuple[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Ours against another in a mode: the framework's ``native`` function, or a ``copy``."""
+    """Ours against another in a mode.
+
+    The other is the framework's ``native`` function; a ``copy`` of the logits; of a head the bare
+    matrix ``products``, or the framework's own ``chunked`` function.
+    """
 
     mode: str
     ours: Contender

@@ -13,12 +13,12 @@ from jax import numpy as jnp
 
 import xentropy as xe
 from benchmarks import peak
-from benchmarks.cases import Cell
-from benchmarks.contenders._contender import Answer, Contender, Pair
+from benchmarks.cases import DENSE, Cell
+from benchmarks.contenders._contender import Answer, Contender, Named, Pair
 from benchmarks.inputs import Inputs
 
-Operands = tuple[jax.Array, jax.Array]
-Step = Callable[[jax.Array, jax.Array], Any]
+Operands = tuple[jax.Array, ...]
+Step = Callable[..., Any]
 
 
 class Jax:
@@ -36,19 +36,19 @@ class Jax:
         """Arrays on the device, labels as int32."""
         hard = inputs.targets.dtype.kind == "i"
         targets = inputs.targets.astype(np.int32) if hard else inputs.targets
-        return jax.device_put(inputs.logits, self.place), jax.device_put(targets, self.place)
+        return tuple(jax.device_put(each, self.place) for each in (*inputs.leaves, targets))
 
     def pairs(self, cell: Cell) -> Sequence[Pair]:
-        """Ours called plainly and in jit, both against jitted optax, and a copy."""
-        ours = _step(cell, partial(xe.cross_entropy, axis=cell.axis))
-        name, loss = _optax(cell)
-        plain = _contender("xe.cross_entropy", ours)
-        inside = _contender("xe.cross_entropy, jit", jax.jit(ours))
+        """Ours called plainly and in jit, both against jitted optax, and what none can avoid."""
+        (title, ours), (name, loss) = _dense(cell) if cell.loss == DENSE else _head(cell)
+        step = _step(cell, ours)
+        plain = _contender(title, step)
+        inside = _contender(f"{title}, jit", jax.jit(step))
         theirs = _contender(f"{name}, jit", jax.jit(_step(cell, loss)))
-        copy = Contender("copy", lambda given: (jnp.copy(given[0]),))
+        bare = _copy() if cell.loss == DENSE else _products(cell)
         return (
             Pair("plain", plain, theirs),
-            Pair("plain", plain, copy, "copy"),
+            Pair("plain", plain, bare, bare.name),
             Pair("jit", inside, theirs),
         )
 
@@ -57,9 +57,10 @@ class Jax:
         jax.block_until_ready(result)  # type: ignore[no-untyped-call]
 
     def read(self, result: Any) -> Answer:
-        """The loss, and the gradient where there is one."""
-        loss, *gradient = (np.asarray(each).astype(np.float64) for each in result)
-        return Answer(float(loss), gradient[0] if gradient else None)
+        """The loss, and the gradients where there are some."""
+        leaves = jax.tree_util.tree_leaves(result)
+        loss, *gradients = (np.asarray(each).astype(np.float64) for each in leaves)
+        return Answer(float(loss), tuple(gradients))
 
     def peak(self, call: Callable[[], Any]) -> int | str:
         """By the process; the peak of an accelerator cannot be reset."""
@@ -72,7 +73,37 @@ class Jax:
         return operands[0]
 
 
-def _optax(cell: Cell) -> tuple[str, Callable[..., Any]]:
+def _dense(cell: Cell) -> tuple[Named, Named]:
+    return ("xe.cross_entropy", partial(xe.cross_entropy, axis=cell.axis)), _optax(cell)
+
+
+def _head(cell: Cell) -> tuple[Named, Named]:
+    name, native = _optax(cell)
+
+    def materialised(hidden: jax.Array, weight: jax.Array, targets: jax.Array) -> Any:
+        return native(hidden @ weight.T, targets)
+
+    return ("xe.linear_cross_entropy", xe.linear_cross_entropy), (f"{name} of @", materialised)
+
+
+def _copy() -> Contender:
+    return Contender("copy", lambda given: (jnp.copy(given[0]),), bare=True)
+
+
+def _products(cell: Cell) -> Contender:
+    """The matrix products of a head, in one program."""
+
+    def products(hidden: jax.Array, weight: jax.Array, _: jax.Array) -> tuple[jax.Array, ...]:
+        logits = hidden @ weight.T
+        if cell.direction == "forward":
+            return (logits,)
+        return logits @ weight, logits.T @ hidden
+
+    run = jax.jit(products)
+    return Contender("products", lambda given: run(*given), compiled=True, bare=True)
+
+
+def _optax(cell: Cell) -> Named:
     losses = optax.losses
     hard = cell.targets == "hard"
     function = (
@@ -82,10 +113,10 @@ def _optax(cell: Cell) -> tuple[str, Callable[..., Any]]:
 
 
 def _step(cell: Cell, loss: Callable[..., Any]) -> Step:
-    """The loss, or the loss and its gradient, as a tuple."""
+    """The loss, or the loss and its gradients by every leaf, as a tuple."""
     if cell.direction == "forward":
-        return lambda logits, targets: (loss(logits, targets),)
-    return jax.value_and_grad(loss)
+        return lambda *given: (loss(*given),)
+    return jax.value_and_grad(loss, argnums=tuple(range(len(cell.leaves))))
 
 
 def _contender(name: str, step: Step) -> Contender:

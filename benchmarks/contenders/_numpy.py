@@ -14,18 +14,16 @@ from torch.nn import functional
 
 import xentropy as xe
 from benchmarks import peak
-from benchmarks.cases import Cell
+from benchmarks.cases import DENSE, Cell
 from benchmarks.contenders._contender import Answer, Contender, Pair
 from benchmarks.inputs import Inputs
 
 
 class Operands(NamedTuple):
-    """Arrays, and tensors that share their memory."""
+    """The arrays of leaves and targets, and tensors that share their memory."""
 
-    logits: NDArray[Any]
-    targets: NDArray[Any]
-    tensor: torch.Tensor
-    wanted: torch.Tensor
+    arrays: tuple[NDArray[Any], ...]
+    tensors: tuple[torch.Tensor, ...]
 
 
 class Numpy:
@@ -38,22 +36,23 @@ class Numpy:
 
     def operands(self, inputs: Inputs) -> Operands:
         """The arrays as they are."""
-        return Operands(*inputs, _tensor(inputs.logits), _tensor(inputs.targets))
+        arrays = (*inputs.leaves, inputs.targets)
+        return Operands(arrays, tuple(map(_tensor, arrays)))
 
     def pairs(self, cell: Cell) -> Sequence[Pair]:
-        """Ours against the peer, and against a copy of the logits."""
+        """Ours against the peer, and against what none can avoid."""
         forward = cell.direction == "forward"
         ours, theirs = _forward(cell) if forward else _gradients(cell)
-        copy = Contender("copy", lambda given: (given.logits.copy(),))
-        return Pair("eager", ours, theirs), Pair("eager", ours, copy, "copy")
+        bare = _copy() if cell.loss == DENSE else _products(cell)
+        return Pair("eager", ours, theirs), Pair("eager", ours, bare, bare.name)
 
     def wait(self, result: Any) -> None:
         """NumPy has nothing to wait for."""
 
     def read(self, result: Any) -> Answer:
-        """The loss, and the gradient where there is one."""
-        loss, *gradient = (np.asarray(_array(each), np.float64) for each in result)
-        return Answer(float(loss), gradient[0] if gradient else None)
+        """The loss, and the gradients where there are some."""
+        loss, *gradients = (np.asarray(_array(each), np.float64) for each in result)
+        return Answer(float(loss), tuple(gradients))
 
     def peak(self, call: Callable[[], Any]) -> int | str:
         """By the process."""
@@ -61,43 +60,99 @@ class Numpy:
 
     def logits(self, operands: Operands) -> NDArray[Any]:
         """The array."""
-        return operands.logits
+        return operands.arrays[0]
+
+
+def _ours(cell: Cell) -> Callable[..., Any]:
+    if cell.loss == DENSE:
+        return partial(xe.cross_entropy, axis=cell.axis)
+    return xe.linear_cross_entropy
 
 
 def _forward(cell: Cell) -> tuple[Contender, Contender]:
-    loss = partial(xe.cross_entropy, axis=cell.axis)
+    loss = _ours(cell)
     pick = _picked if cell.targets == "hard" else _weighted
+    logits, of = (_given, "") if cell.loss == DENSE else (_multiplied, " of @")
+
+    def theirs(given: Operands) -> tuple[Any]:
+        logs = special.log_softmax(logits(given), cell.axis)
+        return (pick(logs, given.arrays[-1], cell.axis),)
+
     return (
-        Contender("xe.cross_entropy", lambda given: (loss(given.logits, given.targets),)),
-        Contender(
-            f"scipy log_softmax, {pick.__name__[1:]}",
-            lambda given: (pick(special.log_softmax(given.logits, cell.axis), given, cell.axis),),
-        ),
+        Contender(f"xe.{cell.loss}", lambda given: (loss(*given.arrays),)),
+        Contender(f"scipy log_softmax{of}, {pick.__name__[1:]}", theirs),
     )
 
 
-def _picked(logs: NDArray[Any], given: Operands, axis: int) -> Any:
-    picked = np.take_along_axis(logs, np.expand_dims(given.targets, axis), axis)
+def _given(given: Operands) -> NDArray[Any]:
+    return given.arrays[0]
+
+
+def _multiplied(given: Operands) -> Any:
+    hidden, weight = map(_wide, given.arrays[:2])
+    return hidden @ weight.T
+
+
+def _wide(array: NDArray[Any]) -> NDArray[Any]:
+    """In float32 at least: NumPy has no fast products of narrower numbers."""
+    return array if array.itemsize > 2 else array.astype(np.float32)
+
+
+def _picked(logs: NDArray[Any], targets: NDArray[Any], axis: int) -> Any:
+    picked = np.take_along_axis(logs, np.expand_dims(targets, axis), axis)
     return -picked.mean(dtype=np.float32)
 
 
-def _weighted(logs: NDArray[Any], given: Operands, axis: int) -> Any:
-    return -(given.targets * logs).sum(axis=axis, dtype=np.float32).mean()
+def _weighted(logs: NDArray[Any], targets: NDArray[Any], axis: int) -> Any:
+    return -(targets * logs).sum(axis=axis, dtype=np.float32).mean()
 
 
 def _gradients(cell: Cell) -> tuple[Contender, Contender]:
-    both = partial(xe.value_and_grad(xe.cross_entropy), axis=cell.axis)
+    dense = cell.loss == DENSE
+    both = xe.value_and_grad(_ours(cell), wrt="logits" if dense else ("hidden", "weight"))
+    loss = functional.cross_entropy if dense else _materialised
+    of = "" if dense else " of F.linear"
+
+    def ours(given: Operands) -> tuple[Any, ...]:
+        value, gradients = both(*given.arrays)
+        return (value, gradients) if dense else (value, *gradients)
+
     return (
-        Contender("xe.value_and_grad", lambda given: both(given.logits, given.targets)),
-        Contender("F.cross_entropy, backward", _backward),
+        Contender("xe.value_and_grad", ours),
+        Contender(f"F.cross_entropy{of}, backward", partial(_backward, loss)),
     )
 
 
-def _backward(given: Operands) -> tuple[torch.Tensor, torch.Tensor | None]:
-    leaf = given.tensor.detach().requires_grad_()
-    loss = functional.cross_entropy(leaf, given.wanted)
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach(), leaf.grad
+def _materialised(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    return functional.cross_entropy(functional.linear(hidden, weight), targets)
+
+
+def _backward(loss: Callable[..., Any], given: Operands) -> tuple[torch.Tensor | None, ...]:
+    *tensors, targets = given.tensors
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
+    value = loss(*leaves, targets)
+    value.backward()
+    return value.detach(), *(leaf.grad for leaf in leaves)
+
+
+def _copy() -> Contender:
+    return Contender("copy", lambda given: (given.arrays[0].copy(),), bare=True)
+
+
+def _products(cell: Cell) -> Contender:
+    """The matrix products of a head, with memory for the logits that is used again."""
+    room = np.empty(cell.logits, np.float32)
+
+    def call(given: Operands) -> tuple[NDArray[Any], ...]:
+        hidden, weight = map(_wide, given.arrays[:2])
+        logits = np.matmul(hidden, weight.T, out=room)
+        if cell.direction == "forward":
+            return (logits,)
+        return logits @ weight, logits.T @ hidden
+
+    return Contender("products", call, bare=True)
 
 
 def _tensor(array: NDArray[Any]) -> torch.Tensor:

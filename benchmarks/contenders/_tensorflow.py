@@ -11,12 +11,12 @@ import tensorflow as tf
 
 import xentropy as xe
 from benchmarks import peak
-from benchmarks.cases import Cell
-from benchmarks.contenders._contender import Answer, Contender, Pair
+from benchmarks.cases import DENSE, Cell
+from benchmarks.contenders._contender import Answer, Contender, Named, Pair
 from benchmarks.inputs import Inputs
 
-Loss = Callable[[Any, Any], Any]
-SPARSE, DENSE = "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits"
+Loss = Callable[..., Any]
+SPARSE, SOFT = "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits"
 
 
 class Tensorflow:
@@ -28,21 +28,20 @@ class Tensorflow:
     def start(self) -> None:
         """Every function is made anew for its cell."""
 
-    def operands(self, inputs: Inputs) -> tuple[Any, Any]:
+    def operands(self, inputs: Inputs) -> tuple[Any, ...]:
         """Tensors on the device, labels as int32."""
         hard = inputs.targets.dtype.kind == "i"
         targets = inputs.targets.astype(np.int32) if hard else inputs.targets
         with tf.device(self.device):
-            return tf.identity(inputs.logits), tf.identity(targets)
+            return tuple(map(tf.identity, (*inputs.leaves, targets)))
 
     def pairs(self, cell: Cell) -> Sequence[Pair]:
-        """Each way of running against itself, and eager against a copy."""
-        name, native = _native(cell)
-        functions = ("xe.cross_entropy", partial(_ours, cell.axis)), (name, native)
-        copy = Contender("copy", lambda given: (tf.raw_ops.DeepCopy(x=given[0]),))
+        """Each way of running against itself, and eager against what none can avoid."""
+        functions = _dense(cell) if cell.loss == DENSE else _head(cell)
+        bare = _copy() if cell.loss == DENSE else _products(cell)
         made = {mode: [_contender(cell, mode, *each) for each in functions] for mode in WAYS}
         pairs = [Pair(mode, ours, theirs) for mode, (ours, theirs) in made.items()]
-        return [*pairs, Pair("eager", made["eager"][0], copy, "copy")]
+        return [*pairs, Pair("eager", made["eager"][0], bare, bare.name)]
 
     def wait(self, result: Any) -> None:
         """Wait for an accelerator."""
@@ -50,9 +49,9 @@ class Tensorflow:
             tf.test.experimental.sync_devices()
 
     def read(self, result: Any) -> Answer:
-        """The loss, and the gradient where there is one."""
-        loss, *gradient = (tf.cast(each, tf.float64).numpy() for each in result)
-        return Answer(float(loss), gradient[0] if gradient else None)
+        """The loss, and the gradients where there are some."""
+        loss, *gradients = (tf.cast(each, tf.float64).numpy() for each in result)
+        return Answer(float(loss), tuple(gradients))
 
     def peak(self, call: Callable[[], Any]) -> int | str:
         """By TensorFlow's allocator; and what the process grew by beside that, on the host."""
@@ -65,7 +64,7 @@ class Tensorflow:
         highest = tf.config.experimental.get_memory_info(device)["peak"]
         return int(highest - before) + beside
 
-    def logits(self, operands: tuple[Any, Any]) -> Any:
+    def logits(self, operands: tuple[Any, ...]) -> Any:
         """The tensor."""
         return operands[0]
 
@@ -76,14 +75,44 @@ def _ran(call: Callable[[], Any]) -> int:
     return 0
 
 
+def _dense(cell: Cell) -> tuple[Named, Named]:
+    return ("xe.cross_entropy", partial(_ours, cell.axis)), _native(cell)
+
+
 def _ours(axis: int, logits: Any, targets: Any) -> Any:
     return xe.cross_entropy(logits, targets, axis=axis)
+
+
+def _head(cell: Cell) -> tuple[Named, Named]:
+    name, native = _native(cell)
+
+    def materialised(hidden: Any, weight: Any, targets: Any) -> Any:
+        return native(tf.matmul(hidden, weight, transpose_b=True), targets)
+
+    return ("xe.linear_cross_entropy", xe.linear_cross_entropy), (f"{name} of matmul", materialised)
+
+
+def _copy() -> Contender:
+    return Contender("copy", lambda given: (tf.raw_ops.DeepCopy(x=given[0]),), bare=True)
+
+
+def _products(cell: Cell) -> Contender:
+    """The matrix products of a head."""
+
+    def call(given: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden, weight, _ = given
+        logits = tf.matmul(hidden, weight, transpose_b=True)
+        if cell.direction == "forward":
+            return (logits,)
+        return tf.matmul(logits, weight), tf.matmul(logits, hidden, transpose_a=True)
+
+    return Contender("products", call, bare=True)
 
 
 def _native(cell: Cell) -> tuple[str, Loss]:
     """TensorFlow's function: the sparse one takes its classes last, so images are transposed."""
     if cell.targets == "soft":
-        return DENSE, lambda x, t: tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(
+        return SOFT, lambda x, t: tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(
             labels=t, logits=x, axis=cell.axis))  # fmt: skip
     last = [0, *range(2, len(cell.shape)), 1]
 
@@ -115,15 +144,16 @@ def _contender(cell: Cell, mode: str, name: str, loss: Loss) -> Contender:
     return Contender(title, lambda given: run(*given), compiled=True)
 
 
-def _forward(loss: Loss, logits: Any, targets: Any) -> tuple[Any]:
-    return (loss(logits, targets),)
+def _forward(loss: Loss, *given: Any) -> tuple[Any]:
+    return (loss(*given),)
 
 
-def _taped(loss: Loss, logits: Any, targets: Any) -> tuple[Any, Any]:
+def _taped(loss: Loss, *given: Any) -> tuple[Any, ...]:
+    leaves = list(given[:-1])
     with tf.GradientTape() as tape:
-        tape.watch(logits)
-        value = loss(logits, targets)
-    return value, tape.gradient(value, logits)
+        tape.watch(leaves)
+        value = loss(*given)
+    return value, *tape.gradient(value, leaves)
 
 
 def frameworks() -> list[Tensorflow]:

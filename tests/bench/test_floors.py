@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import floors
-from benchmarks.cases import Cell
+from benchmarks.cases import HEAD, Cell
 from benchmarks.report import Comparison, Report, Taken, Timing
 from benchmarks.summary import Spread
 
@@ -53,6 +53,24 @@ TABLE = [
     (4.0, {"kind": "PyTorch", "shape": (32, 10)}),
     (4.0, {"kind": "PyTorch", "shape": (32, 10), "backend": "jax", "mode": "plain"}),
     (None, {"shape": (32, 10)}),
+    *(
+        (most, {"shape": shape, "loss": HEAD, **where})
+        for shape in ((2048, 1024, 32000), (4096, 1024, 32000), (2048, 1024, 64000))
+        for most, where in (
+            (1.0, {"backend": "numpy"}),
+            (1.0, {}),
+            (1.0, {"mode": "compiled"}),
+            (1.0, {"kind": "chunked"}),
+            (1.0, {"backend": "tensorflow"}),
+            (1.0, {"backend": "tensorflow", "mode": "tf.function"}),
+            (1.15, {"backend": "jax", "mode": "plain"}),
+            (1.15, {"backend": "jax", "mode": "jit"}),
+            (None, {"direction": "forward"}),
+            (None, {"dtype": "bfloat16"}),
+            (None, {"kind": "products"}),
+        )
+    ),
+    (None, {"shape": (64, 32, 100), "loss": HEAD}),
 ]
 
 
@@ -75,6 +93,40 @@ def test_memory_is_never_above_the_frameworks_own():
     assert floors.spared(taken)
     assert floors.spared(replace(taken, ours=taken.theirs + floors.RESOLUTION))
     assert not floors.spared(replace(taken, ours=taken.theirs + 2 * floors.RESOLUTION))
+
+
+@pytest.mark.parametrize(
+    ("backend", "most"),
+    [
+        ("numpy", 64_000_000),
+        ("torch", 64_000_000),
+        ("tensorflow", 128_000_000),
+        ("jax", 128_000_000),
+    ],
+)
+@pytest.mark.parametrize("shape", [(2048, 1024, 32000), (4096, 1024, 32000), (2048, 1024, 64000)])
+def test_a_head_takes_so_much_beyond_its_gradients_whatever_its_size(backend, most, shape):
+    cell = Cell(shape, loss=HEAD)
+    gradients = 4 * (shape[0] + shape[2]) * shape[1]
+    taken = Taken(backend, "cpu", "eager", cell, gradients + most, 3 * cell.nbytes)
+    assert floors.fits(taken) is True
+    assert taken.extra == (most, 3 * cell.nbytes - gradients)
+    over = replace(taken, ours=taken.ours + 1)
+    assert floors.fits(over) is False
+    (line,) = floors.missed(report(memory=[over]))
+    assert line.endswith(f"MB beyond inputs and gradients; {most // 1_000_000} MB is the floor")
+    assert floors.missed(report(memory=[replace(over, kind="chunked")])) == []
+
+
+def test_a_small_head_may_take_a_tile_where_its_logits_are_fewer():
+    small = Taken("jax", "cpu", "jit", Cell((512, 256, 8000), loss=HEAD), 49_000_000, 16_000_000)
+    assert list(floors.verdicts(report(memory=[small]))) == []
+
+
+def test_small_and_narrow_heads_and_logits_have_no_such_floor():
+    narrow = Cell((2048, 1024, 32000), "bfloat16", loss=HEAD)
+    for cell in (Cell((64, 32, 100), loss=HEAD), Cell((1024, 32000)), narrow):
+        assert floors.fits(Taken("torch", "cpu", "eager", cell, 10**9, 10**9)) is None
 
 
 def test_whatever_is_missed_is_named():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import join, markdown, report, run, table
-from benchmarks.cases import Cell, Request
+from benchmarks.cases import HEAD, Cell, Request
 from benchmarks.contenders import columns
 from benchmarks.machine import machine
 
@@ -180,14 +180,94 @@ def test_every_column_has_a_head():
     assert set(columns()) <= set(table.HEADS)
 
 
-def test_plots_are_drawn(found, tmp_path):
+HEADS = Cell((2048, 1024, 32000), loss=HEAD)
+HEAD_PAIRS = [
+    ["eager", "native", "xe", "F"],
+    ["eager", "products", "xe", "products"],
+    ["eager", "chunked", "xe", "chunked"],
+]
+
+
+@pytest.fixture
+def heads():
+    """The logits' report with heads beside them."""
+    samples = {"xe": [1.8], "F": [2.0], "products": [1.5], "chunked": [2.4]}
+    timed = {"torch": TIMED["torch"] | {"cells": [
+        *TIMED["torch"]["cells"], record(HEADS, HEAD_PAIRS, samples),
+    ]}}  # fmt: skip
+    taken = {name: HEADS.gradients + extra for name, extra in
+             {"xe": 32_000_000, "F": 800_000_000, "chunked": 260_000_000}.items()}  # fmt: skip
+    pairs = [pair for pair in HEAD_PAIRS if pair[1] != "products"]
+    peaks = {"cell": HEADS.json(), "device": "cpu", "pairs": pairs, "bytes": taken, "failed": {}}
+    measured = {"torch": {"cells": [*MEASURED["torch"]["cells"], peaks]}}
+    return join.join({"cores": 2}, {"seconds": 1.0}, timed, measured)
+
+
+def test_heads_have_tables_of_their_own(heads):
+    keys, (section,) = table.ratios(heads, BOTH, loss=HEAD)
+    assert [key.head for key in keys] == [("PyTorch", ""), ("PyTorch", "/ chunked")]
+    assert section.rows == [("2048x1024x32000", ["0.90 ✓", "0.75 ✓"])]
+    keys, (section,) = table.products(heads, BOTH)
+    assert [key.head for key in keys] == [("PyTorch", "")]
+    assert section.rows == [("2048x1024x32000", ["1.20"])]
+    _, (section,) = table.memory(heads, BOTH, HEAD)
+    assert section.rows == [("2048x1024x32000", ["32/800 ✓", "32/260"])]
+    _, (section,) = table.ratios(heads, BOTH)
+    assert [name for name, _ in section.rows] == ["32x10", "1024x32000"]
+
+
+def test_a_title_keeps_its_units():
+    assert table.title("Peak, in MB", BOTH, HEAD) == f"{HEAD}: peak, in MB, {BOTH}"
+    assert table.title("Time", BOTH, Cell((2, 3)).loss) == f"Time, {BOTH}"
+
+
+def test_heads_survive_json_and_are_shown(heads, tmp_path):
+    heads.write(tmp_path / "report.json")
+    assert report.read(tmp_path / "report.json") == heads
+    page = markdown.page(heads)
+    for line in (
+        "## linear_cross_entropy: time, forward+backward",
+        "| 2048 × 1024 × 32000 | 0.90 (0.90–0.90) ✓ | 0.75 (0.75–0.75) ✓ |",
+        "## Time over the bare matrix products, forward+backward",
+        "| 2048 × 1024 × 32000 | 1.20 (1.20–1.20) |",
+        "## linear_cross_entropy: peak memory, forward+backward",
+        "| 2048 × 1024 × 32000 | 32/800 ✓ | 32/260 |",
+    ):
+        assert line in page
+
+
+def test_the_terminal_shows_heads_in_a_hundred_columns(heads):
+    rich = pytest.importorskip("rich.console")
+    from benchmarks.terminal import print_report
+
+    console = rich.Console(width=100, record=True, file=io.StringIO())
+    print_report(console, heads)
+    text = console.export_text()
+    assert re.search(r"2048x1024x32000 +0.90 ✓ +0.75 ✓", text)
+    assert re.search(r"2048x1024x32000 +32/800 ✓ +32/260", text)
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_report_from_before_there_were_heads_is_read(found, tmp_path):
+    found.write(tmp_path / "report.json")
+    held = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    for each in (*held["comparisons"], *held["memory"]):
+        del each["loss"]
+    for each in held["memory"]:
+        del each["kind"]
+    (tmp_path / "report.json").write_text(json.dumps(held), "utf-8")
+    assert report.read(tmp_path / "report.json") == found
+
+
+def test_plots_are_drawn(heads, tmp_path):
     pytest.importorskip("matplotlib")
     from benchmarks import plots
 
-    drawn = plots.draw(found, tmp_path)
+    drawn = plots.draw(heads, tmp_path)
     names = {path.name for path in drawn}
     assert names == {
-        f"{what}-forward-backward.{kind}"
+        f"{of}{what}-forward-backward.{kind}"
+        for of in ("", "linear_cross_entropy-")
         for what in ("ratios", "times", "memory")
         for kind in ("png", "svg")
     }
