@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, TypeVar, Unpack
 
@@ -186,9 +185,14 @@ def _tile(inputs: Inputs) -> int | None:
     from xentropy._linear import TILE, UNROLLED
 
     asked = inputs.backend.options().block_size
-    if asked is not None or not inputs.backend.unrolls() or None in inputs.shape:
+    if asked is not None or not inputs.backend.unrolls():
         return asked
-    return max(TILE, math.prod(n or 0 for n in inputs.shape) // UNROLLED)
+    count = 1
+    for length in inputs.shape:
+        if not isinstance(length, int):  # unknown while tracing
+            return None
+        count *= length
+    return max(TILE, count // UNROLLED)
 
 
 class _Head(Inputs):
