@@ -67,6 +67,30 @@ def test_the_promised_number(framework: Framework, mode: str) -> None:
     assert f"{grad[0]:.7e}" == "-1.8715246e-13"
 
 
+@pytest.mark.parametrize("cap", [10.0, 7.3])
+def test_capped_rows_that_are_sure(framework: Framework, mode: str, cap: float) -> None:
+    """The largest capped logit is itself, whatever a compiler makes of the cap's product."""
+    x = np.random.default_rng(11).standard_normal((32, 10)).astype(np.float32)
+    labels = np.arange(32) % 10
+    x[np.arange(32), labels] = np.linspace(8.0, 14.0, 32, dtype=np.float32)
+    scores = cap * np.tanh(x.astype(np.float64) / cap)
+    below = scores - scores[np.arange(32), labels][:, None]
+    below[np.arange(32), labels] = -np.inf
+    rest = np.exp(below).sum(1)
+    value, grad = framework.value_and_grad(
+        xe.cross_entropy,
+        framework.array(x),
+        framework.array(labels, "int64"),
+        mode=mode,
+        softcap=cap,
+        reduction="none",
+    )
+    np.testing.assert_allclose(value, np.log1p(rest), rtol=3e-6)
+    slope = 1 - (scores[np.arange(32), labels] / cap) ** 2
+    own = grad[np.arange(32), labels]
+    np.testing.assert_allclose(own, -rest / (1 + rest) * slope, rtol=3e-6)
+
+
 @pytest.mark.parametrize("shift", [1e3, 1e4, 1e6])
 def test_shifts_change_nothing(framework: Framework, shift: float) -> None:
     x = np.float32([1.0, 2.0, 3.0])

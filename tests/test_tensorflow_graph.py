@@ -107,6 +107,18 @@ def test_masks_with_smoothing(shapes: Any) -> None:
 
 
 @pytest.mark.usefixtures("compiled")
+def test_masks_where_classes_are_not_last() -> None:
+    where = RNG.random((N, K)) < 0.7
+    where[np.arange(N), LABELS] = True
+    options = {"where": tf.constant(where.T), "reduction": "sum", "axis": 0}
+    value, slope = graph(lambda x, t: both(x, t, **options), tf.transpose(logits()), T)
+    exp = np.where(where, np.exp(X), 0.0)
+    p = exp / exp.sum(1, keepdims=True)
+    near(value, -np.log(p[ON == 1]).sum())
+    near(slope, (p - ON).T)
+
+
+@pytest.mark.usefixtures("compiled")
 def test_confident_rows_and_ties() -> None:
     x = np.zeros((3, K))
     x[0, 4], x[1, 7] = 40.0, 3.0

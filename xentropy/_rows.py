@@ -165,7 +165,7 @@ class RowLoss:
         if self.source == "probabilities":
             x = xp.log(x)
         if self.softcap is not None:
-            x = self.softcap * xp.tanh(x / self.softcap)
+            x = _stats.capped(xp, x, self.softcap)
         return _stats.masked(xp, x, self._mask(xp, leaves))
 
     def _mask(self, xp: Namespace, leaves: Leaves) -> Array | None:

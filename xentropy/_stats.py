@@ -95,6 +95,15 @@ def masked(xp: Namespace, x: Array, mask: Array | None) -> Array:
     return x if mask is None else xp.where(mask, x, xp.zeros_like(x) - float("inf"))
 
 
+def capped(xp: Namespace, x: Array, cap: float) -> Array:
+    """cap tanh(x / cap), rounded before anything is subtracted from it.
+
+    The minimum changes no value. Without it a compiler may contract the product and the difference
+    from the maximum into one rounding, and the largest entry's exponent would differ from zero.
+    """
+    return xp.minimum(cap * xp.tanh(x / cap), xp.zeros_like(x) + cap)
+
+
 def cut(xp: Namespace, gradient: Array, mask: Array | None) -> Array:
     """0 at the classes that take no part: they are constants."""
     return gradient if mask is None else xp.where(mask, gradient, xp.zeros_like(gradient))

@@ -144,4 +144,5 @@ def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
     shape[axis] = -1
     numbers = tf.reshape(arange(dynamic_shape(x)[axis], indices.dtype), shape)
     chosen = tf.where(numbers == indices, x, tf.zeros_like(x))
-    return tf.reduce_sum(chosen, axis=axis, keepdims=True)
+    join = tf.reduce_any if x.dtype == tf.bool else tf.reduce_sum
+    return join(chosen, axis=axis, keepdims=True)

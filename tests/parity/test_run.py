@@ -151,6 +151,7 @@ def test_a_dead_column_gives_exit_status_1(tmp_path, monkeypatch, capsys):
         (["--backend", "theano"], "invalid choice: 'theano'"),
         (["--mode", "fast"], "invalid choice: 'fast'"),
         (["--backend", "numpy", "--mode", "compiled"], "no column is left"),
+        (["--out", __file__], "--out must be a folder to write into, got"),
     ],
 )
 def test_usage_errors_give_exit_status_2(arguments, words, capsys):

@@ -77,6 +77,10 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     if not select(given.case):
         parser.error(f"no case matches {given.case!r}")
     columns = _columns(parser, given.backend, given.mode)
+    try:  # before the minutes that the matrix takes
+        given.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out must be a folder to write into, got {given.out}: {error.strerror}")
     return _matrix(columns, given.case, given.out)
 
 
@@ -131,7 +135,6 @@ def _write(matrix: Matrix, out: Path) -> None:
     from xentropy.parity._html import as_html
     from xentropy.parity._report import as_data, as_markdown
 
-    out.mkdir(parents=True, exist_ok=True)
     files = {
         "report.json": json.dumps(as_data(matrix)),
         "report.md": as_markdown(matrix),
