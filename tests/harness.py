@@ -30,6 +30,11 @@ def as_numpy(values: Any, dtype: str) -> np.ndarray:
     return np.asarray(values, dtype=dtype)
 
 
+def public_functions() -> list[str]:
+    """The functions of arrays that the package offers: what has values and gradients."""
+    return [name for name in xe.__all__ if hasattr(getattr(xe, name), "__xentropy_prepare__")]
+
+
 class Framework:
     """NumPy; the other frameworks override what they do otherwise."""
 

@@ -13,12 +13,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+PAGES = (README, ROOT / "docs" / "streams.md")
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def programs():
-    """Every Python block, with the text block right after it: what it prints."""
-    blocks = BLOCKS.findall(README.read_text(encoding="utf-8"))
+    """Every Python block of the pages, with the text block right after it: what it prints."""
+    blocks = [b for page in PAGES for b in BLOCKS.findall(page.read_text(encoding="utf-8"))]
     pairs = zip(blocks, [*blocks[1:], ("", "")], strict=True)
     return [
         (code, output if following == "text" else "")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from xentropy._options import Options, current
 from xentropy._typing import Array, DType, Kind, Namespace
 
 if TYPE_CHECKING:
     from xentropy._known import Plan
+
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Rule(Protocol):
@@ -124,6 +130,17 @@ class Backend:
         namespace must compute at once: that of a framework that is tracing does not.
         """
         return None
+
+    def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
+        """What a function gives of arrays in nested tuples; nothing is differentiated.
+
+        Function and rule are hashable, so that a backend may compile once for many calls.
+        """
+        return function(self.xp, arrays, rule)
+
+    def total(self, x: Array) -> float:
+        """The sum of an array's numbers or flags in float64, waited for."""
+        return float(self.xp.sum(self.xp.astype(x, self.xp.float64)))
 
     def unrolls(self) -> bool:
         """Whether a loop is traced turn by turn, so that a compiler takes time for each."""

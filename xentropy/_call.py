@@ -104,7 +104,7 @@ def value_and_grad(
     >>> print(f"{value:.7g}", [f"{g:.7g}" for g in grad])
     1.871525e-13 ['-1.871525e-13', '9.357623e-14', '9.357623e-14']
     """
-    prepare, args, options = _prepare_of(loss)
+    prepare, args, options = prepare_of(loss)
 
     @wraps(loss)
     def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[A, Any]:
@@ -121,7 +121,7 @@ def value_and_grad(
     return function
 
 
-def _prepare_of(loss: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+def prepare_of(loss: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """What prepares a loss, and the arguments that partials of it have fixed."""
     inner, args, options = loss, (), {}
     if isinstance(loss, partial):

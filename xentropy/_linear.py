@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from xentropy import _reduction, _stats, _targets
 from xentropy._reduction import Reducer
 from xentropy._rows import Leaves, Left, RowLoss, Visit
-from xentropy._score import RowScore
+from xentropy._score import RowScore, summands
 from xentropy._stats import Stats, shape_of
 from xentropy._targets import Targets
 from xentropy._typing import Array, DType, Namespace, Reduction
@@ -313,6 +313,11 @@ class LinearScore:
         values = joined(xp, lambda *found: found, [values for values, _ in seen])
         shaped_ = tuple(xp.reshape(value, lead) for value in values)
         return shaped_, joined(xp, Left, [left for _, left in seen])
+
+    def summands(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+        """What the totals of rows are sums of."""
+        values, left = self.forward(xp, leaves)
+        return summands(xp, self.loss, leaves[2], values, left)
 
     def _score(self, xp: Namespace, head: Head, *, again: bool) -> tuple[tuple[Array, ...], Left]:
         leaves = leaves_of(head, logits_of(xp, self.loss, head))

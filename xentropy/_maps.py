@@ -112,7 +112,7 @@ class Entropy(_OfSoftmax):
     ) -> tuple[tuple[Array], Rest]:
         """The entropies in the compute dtype."""
         left, seen = self._visit(xp, MapLeaves(*leaves), again=again)
-        value = _stats.entropy(xp, seen, left.max, _stats.moment(xp, seen, self.axis))
+        value = _stats.entropy(xp, left.max, seen.rest, _stats.moment(xp, seen, self.axis))
         return (xp.squeeze(value, axis=self.axis),), left
 
     def pullback(

@@ -20,6 +20,18 @@ class Bars(NamedTuple):
     entropy: Array | None
 
 
+def summands(
+    xp: Namespace, rule: RowLoss, targets: Array, values: tuple[Array, ...], left: Left
+) -> tuple[Array, ...]:
+    """Loss, mass, whether the row is kept, log-probability, entropy and correctness of rows."""
+    loss, log_prob, _, entropy, _, correct = values
+    kept = xp.ones_like(loss)
+    if rule.hard:
+        labels = _targets.read_labels(xp, targets, 1, rule.ignore_index, rule.index_dtype)
+        kept = xp.astype(labels.kept, loss.dtype)
+    return loss, left.mass, kept, log_prob, entropy, correct
+
+
 @dataclass(frozen=True)
 class RowScore:
     """The scores of rows; ``loss`` is the rule of their loss, not reduced."""
@@ -47,7 +59,7 @@ class RowScore:
             left.losses,
             self._log_prob(xp, visit),
             times(xp, kept, self.loss.lse(xp, left)),
-            times(xp, kept, _stats.entropy(xp, visit.seen, left.max, total)),
+            times(xp, kept, _stats.entropy(xp, left.max, visit.seen.rest, total)),
             *self._judged(xp, visit),
         )
         return tuple(xp.squeeze(value, axis=axis) for value in values), left
@@ -77,6 +89,11 @@ class RowScore:
         for part_bar, part in self._by_scores(xp, visit, wide):
             by_first = by_first + part_bar * self.loss.chain(xp, given, part)
         return others._replace(logits=self.loss.shaped(xp, given, by_first))
+
+    def summands(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+        """What the totals of rows are sums of."""
+        values, left = self.forward(xp, leaves)
+        return summands(xp, self.loss, leaves[1], values, left)
 
     def _of_loss(
         self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, bar: Array | None

@@ -315,6 +315,25 @@ def moment(xp: Namespace, seen: Shares, axis: int) -> Array:
     return xp.sum(gaps, axis=axis, keepdims=True)
 
 
+def merge_moment(
+    xp: Namespace, a: tuple[Stats, Array], b: tuple[Stats, Array], *, temperature: float = 1.0
+) -> Array:
+    """The `moment` of the union of two disjoint sets of classes of the same rows.
+
+    A part that lies d below the other one's maximum has e^d (moment + (1 + r) d): its own top,
+    whose term was 0, is below the new one.
+    """
+    peak = xp.maximum(a[0].max, b[0].max)
+    total = xp.zeros_like(peak)
+    for stats, own in (a, b):
+        down = below(xp, stats.max, peak, temperature)
+        empty = down == -float("inf")
+        near, zero = xp.where(empty, xp.zeros_like(down), down), xp.zeros_like(own)
+        lowered = xp.exp(near) * (own - (1 + stats.rest) * near)
+        total = total + xp.where(empty, zero, lowered)
+    return total
+
+
 # What the statistics tell.
 
 
@@ -342,9 +361,9 @@ def log_total(xp: Namespace, rest: Array) -> Array:
     return xp.where(beyond, turned, xp.log1p(xp.where(beyond, zero, rest)))
 
 
-def entropy(xp: Namespace, seen: Shares, peak: Array, total: Array) -> Array:
+def entropy(xp: Namespace, peak: Array, rest: Array, total: Array) -> Array:
     """The entropy of every row's softmax: log1p(r) + moment / (1 + r), and no term is negative."""
-    rest = settled(xp, peak, seen.rest)
+    rest = settled(xp, peak, rest)
     return xp.log1p(rest) + total / (1 + rest)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,10 @@ from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
 from xentropy_jax import _head
 from xentropy_jax._apart import apart, joined
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -283,6 +287,11 @@ def _both(
     return values, tuple(rule.pullback(jnp, leaves, residuals, bars, wanted, again=True))
 
 
+def _called(function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
+    return function(jnp, arrays, rule)
+
+
+_still = jax.jit(_called, static_argnums=(0, 2))
 _apply = jax.jit(_evaluated, static_argnums=0)
 _value_and_grad = jax.jit(_both, static_argnums=(0, 2, 3))
 
@@ -313,6 +322,17 @@ class JaxBackend(Backend):
             return None
         here = all(device.platform == "cpu" for device in x.devices())
         return (np, np.asarray(x)) if here else None
+
+    def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
+        """What no transformation differentiates."""
+        found: T = _still(function, jax.lax.stop_gradient(arrays), rule)
+        return found
+
+    def total(self, x: Array) -> float:
+        """The sum in float64, which JAX seldom has, so on the host."""
+        import numpy as np
+
+        return float(np.asarray(x).sum(dtype=np.float64))
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to JAX's transformations."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from xentropy._backend import Backend, Rule
 from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_numpy import _mutable
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
 
 # The kinds of NumPy's own dtypes; ml_dtypes' types, which isdtype rejects, are known by name.
 _KINDS: dict[str, Kind] = {
@@ -72,6 +77,11 @@ class NumPyBackend(Backend):
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
         with np.errstate(all="ignore"):
             return tuple(value[()] for value in super().apply(rule, leaves))
+
+    def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
+        """The policy says what infinities and NaN give here too."""
+        with np.errstate(all="ignore"):
+            return super().still(function, arrays, rule)
 
     def value_and_grad(
         self,

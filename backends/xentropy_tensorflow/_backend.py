@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,10 @@ from xentropy_tensorflow import _eager, _graph
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import on_host, view
 from xentropy_tensorflow._tapes import watched
+
+A = TypeVar("A")
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class TensorFlowBackend(Backend):
@@ -51,6 +56,13 @@ class TensorFlowBackend(Backend):
     def shape(self, x: Array) -> tuple[int | None, ...]:
         """The static shape."""
         return tuple(x.shape.as_list())
+
+    def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
+        """What no tape sees."""
+        constants = tf.nest.map_structure(
+            lambda x: tf.stop_gradient(x) if tf.is_tensor(x) else x, arrays
+        )
+        return super().still(function, constants, rule)
 
     def unrolls(self) -> bool:
         """In a graph."""

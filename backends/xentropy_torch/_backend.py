@@ -18,6 +18,8 @@ from xentropy_torch import _mutable
 if TYPE_CHECKING:
     from xentropy._rows import RowLoss
 
+A = TypeVar("A")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -240,6 +242,11 @@ class TorchBackend(Backend):
         if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing() or _watched():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
+
+    def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
+        """What autograd does not see."""
+        with torch.no_grad():
+            return super().still(function, arrays, rule)
 
     def unrolls(self) -> bool:
         """Under torch.compile."""
