@@ -19,8 +19,9 @@ N, K = 9, 11
 X = RNG.standard_normal((N, K)) * 3
 X[2] += 40.0  # a maximum of its own in every part
 X[3, 4] = 30.0
-X[4, :6] = -INF
+X[4, :6] -= 60.0
 X[5, [1, 7]] = X[5].max() + 1.0  # equal tops in different parts
+X[7, 0] = 20.0  # an ignored row whose prediction is the first class
 LABELS = np.array([3, 0, 10, 4, 7, 1, 5, -100, 2])
 WEIGHTS = np.linspace(0.5, 2.0, K)
 SAMPLES = np.linspace(0.25, 3.0, N)
@@ -141,15 +142,35 @@ def test_a_logsumexp_without_targets(framework: Framework) -> None:
 
 def test_infinities_and_nan(framework: Framework) -> None:
     """As of all logits at once: no class at all, one and two of +inf, NaN."""
-    x = np.zeros((5, 4))
-    x[0], x[1, 3], x[2, [0, 2]], x[3, 1] = -INF, INF, INF, np.nan
-    stream: Any = xe.ClassStream(framework.array([0, 3, 0, 0, 1], "int64"))
+    x = np.zeros((6, 4))
+    x[0], x[2, [0, 2]], x[3, 1] = -INF, INF, np.nan
+    x[1] = [1.0, 2.0, 0.5, INF]
+    x[5, :2] = -INF  # a whole part, and the row goes on
+    stream: Any = xe.ClassStream(framework.array([0, 3, 0, 0, 1, 2], "int64"))
     for start in (2, 0):
         stream.update(framework.array(x[:, start : start + 2], "float64"), start)
-    loss = framework.numpy(stream.result().loss)
+    loss, entropy = (framework.numpy(stream.result()[i]) for i in (0, 3))
+    assert entropy[1] == 0
     assert np.isnan(loss[[0, 2, 3]]).all()
     assert loss[1] == 0
-    np.testing.assert_allclose(loss[4], math.log(4))
+    np.testing.assert_allclose(loss[4:], np.log([4.0, 2.0]))
+    np.testing.assert_allclose(entropy[4:], np.log([4.0, 2.0]))
+
+
+def test_labels_that_are_no_class(framework: Framework) -> None:
+    """An error where labels can be looked at, else NaN."""
+    labels = framework.array([1, 9, -3], "int64")
+    stream: Any = xe.ClassStream(labels, label_smoothing=1.0)
+    stream.update(framework.array(np.zeros((3, 2)), "float64"))
+    stream.update(framework.array(np.zeros((3, 2)), "float64"))
+    if framework.name != "strict":
+        with pytest.raises(IndexError, match=r"targets\[1\] is 9, but a label must be in 0..3"):
+            stream.result()
+        return
+    found = stream.result()
+    for values in (found.loss, found.log_prob):
+        assert np.isnan(framework.numpy(values)).tolist() == [False, True, True]
+    assert framework.numpy(found.correct).tolist() == [False, False, False]
 
 
 def test_gradients_do_not_come_back(framework: Framework) -> None:
