@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,10 @@ import jax.numpy as jnp
 from xentropy import _fused
 from xentropy._backend import Backend, Rule, ones_of
 from xentropy._fused import Parts
-from xentropy._linear import Head, LinearLoss
+from xentropy._linear import Head, LinearLoss, LinearScore
+from xentropy._linear import flat as flattened
 from xentropy._options import current
+from xentropy._reduction import reduce
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
 from xentropy_jax import _head
@@ -227,7 +230,8 @@ def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Ar
     (leaves,), (directions,) = primals, tangents
     wanted = _wanted(rule, directions)
     if not _head.moves(wanted):
-        (value,), (slope,) = _slopes(rule, leaves, directions, wanted)
+        dense = Head(*map(_dense, directions))
+        value, slope = jax.jvp(partial(_of_blocks, rule), (leaves,), (dense,))
         return value, slope
     value, made = _both_of_head(rule, wanted, leaves)
     moved = (
@@ -250,18 +254,62 @@ def _both_of_head(
 def _push_both(rule: LinearLoss, wanted: tuple[bool, ...], primals: Any, tangents: Any) -> Any:
     """Derivatives of the gradients are those of their general form."""
     (leaves,), (directions,) = primals, tangents
+    found = _both_of_head(rule, wanted, leaves)
 
     def general(leaves: Head) -> tuple[Array, tuple[Array | None, ...]]:
-        (value,), residuals = rule.forward(jnp, leaves, again=True)
-        one = (jnp.ones_like(value),)
-        return value, tuple(rule.pullback(jnp, leaves, residuals, one, wanted, again=True))
+        value, made = _gradients(partial(_of_blocks, rule), leaves, wanted)
+        return value, tuple(made)
 
-    return _both_of_head(rule, wanted, leaves), jax.jvp(general, (leaves,), (directions,))[1]
+    return found, jax.jvp(general, (leaves,), (directions,))[1]
+
+
+def _gradients(
+    function: Callable[[Head], Array], leaves: Head, wanted: tuple[bool, ...]
+) -> tuple[Array, Head]:
+    """The value of a function, and the gradients of its sum by the wanted leaves."""
+    moving = [x for x, asked in zip(leaves, wanted, strict=True) if asked]
+
+    def moved(*moving: Array) -> Array:
+        left = iter(moving)
+        return function(
+            Head(*(next(left) if asked else x for x, asked in zip(leaves, wanted, strict=True)))
+        )
+
+    value, pull = jax.vjp(moved, *moving)
+    made = iter(pull(jnp.ones_like(value)))
+    return value, Head(*(next(made) if asked else None for asked in wanted))
+
+
+def _of_blocks(rule: LinearLoss, leaves: Head) -> Array:
+    """The reduced loss from the losses and masses of rows."""
+    losses, masses = _head.scanned(_losses_of_rows, rule, leaves)
+    flat = flattened(jnp, leaves, hard=rule.loss.hard)
+    how = rule.reducer(jnp, flat, Left(None, None, masses, losses))
+    value = reduce(jnp, losses, how)
+    return value.reshape(leaves.hidden.shape[:-1]) if rule.reduction == "none" else value
+
+
+def _losses_of_rows(rule: LinearLoss, leaves: Leaves) -> tuple[Array, Array]:
+    each = replace(rule.loss, reduction="none", normalizer="weights")
+    losses, left = _observed(each, leaves._replace(normalizer=None))
+    return losses[:, None], left.mass
+
+
+def _scores_of_blocks(rule: LinearScore, leaves: Head) -> tuple[Array, ...]:
+    found = _head.scanned(_scores_of_rows, rule, leaves)
+    return tuple(x.reshape(leaves.hidden.shape[:-1]) for x in found)
+
+
+def _scores_of_rows(rule: LinearScore, leaves: Leaves) -> tuple[Array, ...]:
+    return _attached(rule.score, leaves)
 
 
 def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
-    if _head.suits(rule, leaves):
-        return (_of_head(rule, Head(*leaves)),)
+    if _head.scans(rule, leaves):
+        if isinstance(rule, LinearScore):
+            return _scores_of_blocks(rule, Head(*leaves))
+        of_head = _of_head if _head.suits(rule, leaves) else _of_blocks
+        return (of_head(cast("LinearLoss", rule), Head(*leaves)),)
     if not _fused.suits(rule, leaves):
         return _attached(rule, leaves)
     return (_observed(rule, Leaves(*leaves))[0],)
@@ -282,9 +330,22 @@ def _both(
     if _head.suits(rule, leaves) and _head.moves(wanted):
         value, gradients = _both_of_head(rule, wanted, Head(*leaves))
         return (value,), gradients
+    if _head.scans(rule, leaves):
+        return _both_of_blocks(rule, Head(*leaves), wanted, of)
     values, residuals = rule.forward(jnp, leaves)
     bars = ones_of(jnp, rule, values, of)
     return values, tuple(rule.pullback(jnp, leaves, residuals, bars, wanted, again=True))
+
+
+def _both_of_blocks(
+    rule: LinearLoss | LinearScore, leaves: Head, wanted: tuple[bool, ...], of: int
+) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    """The values of a head that is scanned, and the gradients of one."""
+
+    def value(leaves: Head) -> Array:
+        return _evaluated(rule, leaves)[of]
+
+    return _evaluated(rule, leaves), tuple(_gradients(value, leaves, wanted)[1])
 
 
 def _called(function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
@@ -309,10 +370,6 @@ class JaxBackend(Backend):
             if jnp.issubdtype(x.dtype, dtype):
                 return kind
         return "other"
-
-    def unrolls(self) -> bool:
-        """Always, as the public functions are compiled."""
-        return plan()
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""

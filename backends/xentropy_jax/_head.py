@@ -1,8 +1,10 @@
-"""The loss of a linear head in one visit: a scan over blocks of rows, which XLA compiles once.
+"""Losses of a linear head as scans over blocks of rows, which XLA compiles once.
 
-A block's logits become its losses and their gradient, and that is multiplied into those of
-hidden, weight and bias at once. So the gradients are made with the loss, and the derivative in a
-direction is a product with them, which makes them its transpose too.
+The mean and the sum of labels' losses take one visit: a block's logits become its losses and their
+gradient, and that is multiplied into those of hidden, weight and bias at once. So the gradients are
+made with the loss, and the derivative in a direction is a product with them, which makes them its
+transpose too. Everything else is a dense loss or score of every block, which JAX differentiates
+as it is, to any order; a block's logits are made again for that, and not kept.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import jax.numpy as jnp
 
 from xentropy import _fused, _linear, _reduction, _stats, _targets
 from xentropy._fused import Compiler
-from xentropy._linear import Head, LinearLoss
+from xentropy._linear import Head, LinearLoss, LinearScore
 from xentropy._linear_plans import MOVING
 from xentropy._rows import Left, RowLoss
 from xentropy._typing import Array
@@ -35,13 +37,18 @@ class Sums(NamedTuple):
     bias: Array | None
 
 
+def scans(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether these are rows of a head; none at all are left to the general form."""
+    return isinstance(rule, LinearLoss | LinearScore) and 0 not in Head(*leaves).hidden.shape
+
+
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a head is visited like this: its labels' loss, reduced to one number."""
     if not isinstance(rule, LinearLoss) or not rule.loss.hard or rule.reduction == "none":
         return False
     head = Head(*leaves)
-    masked = head.where is not None and head.where.ndim > 1
-    return not masked and 0 not in head.hidden.shape
+    known = all(isinstance(n, int) for n in (*head.hidden.shape, *head.weight.shape))
+    return known and scans(rule, leaves) and (head.where is None or head.where.ndim == 1)
 
 
 def moves(wanted: tuple[bool, ...]) -> bool:
@@ -60,13 +67,18 @@ def visited(
     how, one = rule.reducer(jnp, head, left), jnp.ones((), rule.dtype)
     worth = _reduction.spread(jnp, how, one)
     step = partial(_step, ops, each, head, worth, Head(*wanted))
-    size = min(rule.tile or BLOCK, BLOCK) // head.weight.shape[0]
-    losses, by_hidden, sums = _over_blocks(
-        step, head, max(1, size), _zeros(head, wanted, rule.dtype)
-    )
+    zeros = _zeros(head, wanted, rule.dtype)
+    losses, by_hidden, sums = _over_blocks(step, head, _size(rule, leaves), zeros)
     value = _reduction.reduce(jnp, losses, how)
     made = Head(by_hidden if wanted[0] else None, sums.weight, None, sums.bias)
     return value, _linear.shaped(jnp, leaves, made)
+
+
+def _size(rule: LinearLoss | LinearScore, head: Head) -> int:
+    """How many rows a block has."""
+    classes = head.weight.shape[0]
+    asked = min(rule.tile or BLOCK, BLOCK)
+    return max(1, asked // classes) if isinstance(classes, int) else 1
 
 
 def _zeros(head: Head, wanted: tuple[bool, ...], dtype: Any) -> Sums:
@@ -161,3 +173,52 @@ def _added(total: Array, made: Array, hidden: Array) -> Array:
         total = jax.lax.fori_loop(0, whole, lambda i, total: add(total, i * PART, PART), total)
     rest = classes - whole * PART
     return add(total, whole * PART, rest) if rest else total
+
+
+# Everything else.
+
+
+def scanned(
+    evaluate: Callable[..., tuple[Array, ...]], rule: LinearLoss | LinearScore, leaves: Head
+) -> tuple[Array, ...]:
+    """The values of a rule from those of the rows of its blocks.
+
+    ``evaluate`` gives, of a rule of rows and the leaves of a block, arrays of one entry per row.
+    """
+    flat, size = _linear.flat(jnp, leaves, hard=rule.loss.hard), _size(rule, leaves)
+
+    @partial(jax.checkpoint, prevent_cse=False)
+    def block(rows: Head) -> tuple[Array, ...]:
+        apart = rows._replace(hidden=_linear.silenced(jnp, rule.loss, rows))
+        return evaluate(rule, _linear.leaves_of(rows, _linear.logits_of(jnp, rule.loss, apart)))
+
+    return _in_blocks(block, flat, size)
+
+
+def _in_blocks(
+    block: Callable[[Head], tuple[Array, ...]], head: Head, size: int
+) -> tuple[Array, ...]:
+    """What a function gives of blocks of rows, put together; the last block may be shorter."""
+    count = head.hidden.shape[0]
+    if not isinstance(count, int) or count <= size:  # a symbol of jax.export is not cut
+        return block(head)
+    whole = count // size * size
+    rows, fixed = _apart(_linear.rows_of(head, 0, whole))
+    blocks = {name: x.reshape(-1, size, *x.shape[1:]) for name, x in rows.items()}
+    # Slices of the rows go along, rather than places to slice at: so their gradients are stacked.
+    _, made = jax.lax.scan(lambda _, one: (None, block(Head(**one, **fixed))), None, blocks)
+    found = tuple(x.reshape(whole, *x.shape[2:]) for x in made)
+    if whole == count:
+        return found
+    rest = block(_linear.rows_of(head, whole, count))
+    return tuple(jnp.concat(pair) for pair in zip(found, rest, strict=True))
+
+
+def _apart(head: Head) -> tuple[dict[str, Array], dict[str, Array | None]]:
+    """The leaves of rows, and all others."""
+    names = {"hidden", "targets", "sample_weights"}
+    if head.where is not None and head.where.ndim > 1 and head.where.shape[0] != 1:
+        names.add("where")
+    both = head._asdict()
+    rows = {name: x for name, x in both.items() if name in names and x is not None}
+    return rows, {name: x for name, x in both.items() if name not in rows}
