@@ -191,3 +191,34 @@ def test_shapes_that_do_not_fit(framework, shapes, says):
         xe.linear_cross_entropy(*given[:3], bias=given[3])
     for text in says:
         assert caught.match(text)
+
+
+@pytest.mark.parametrize("name", ["hidden", "weight", "bias"])
+@pytest.mark.parametrize("function", [xe.linear_cross_entropy, xe.linear_score])
+def test_arrays_that_are_not_floating(framework, function, name):
+    given = {"hidden": HIDDEN, "weight": WEIGHT, "bias": BIAS}
+    arrays = {k: framework.array(v, "int32" if k == name else "float32") for k, v in given.items()}
+    labels = framework.array(LABELS, "int64")
+    with pytest.raises(TypeError, match=f"{name} must be real floating, got dtype .*int32"):
+        function(arrays["hidden"], arrays["weight"], labels, bias=arrays["bias"])
+
+
+def test_arrays_of_two_frameworks(framework):
+    if framework.name == "numpy":
+        pytest.skip("needs an array of another framework than NumPy")
+    hidden, labels = tensors(framework, [HIDDEN, LABELS])
+    with pytest.raises(TypeError, match="weight is an array of numpy, but hidden is one of"):
+        xe.linear_cross_entropy(hidden, WEIGHT, labels)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'reduction'"):
+        xe.linear_score(*tensors(framework, [HIDDEN, WEIGHT, LABELS]), reduction="sum")
+
+
+def test_labels_that_are_no_class(framework):
+    labels = LABELS.copy()
+    labels[3] = CLASSES
+    given = tensors(framework, [HIDDEN, WEIGHT, labels])
+    if framework.name == "strict":
+        assert np.isnan(framework.numpy(xe.linear_cross_entropy(*given)))
+        return
+    with pytest.raises(IndexError, match=rf"targets\[3\] is {CLASSES}, but a label must be in"):
+        xe.linear_cross_entropy(*given)

@@ -213,6 +213,10 @@ class LinearLoss:
             made = made._replace(normalizer=count)
         return shaped(xp, Head(*leaves), made)
 
+    def idle(self, head: Head) -> Head:
+        """What tells which rows have no gradient."""
+        return head
+
     def reducer(self, xp: Namespace, head: Head, left: Left) -> Reducer:
         """How the losses of all rows are reduced."""
         kept = None
@@ -340,6 +344,10 @@ class LinearScore:
         made = pulled(xp, self, cuts, head, left, given, Head(*wanted), again=again)
         return shaped(xp, Head(*leaves), made)
 
+    def idle(self, head: Head) -> Head:
+        """What tells which rows have no gradient: a weight of 0 is one of the loss alone."""
+        return head._replace(sample_weights=None)
+
     def cuts(self, xp: Namespace, head: Head) -> Cuts:
         """Blocks of rows: a row's prediction is one number of all classes."""
         classes = shape_of(xp, head.weight)[0]
@@ -428,17 +436,22 @@ def pull_tile(
     if want.hidden:
         by_hidden = xp.matmul(made.logits, xp.astype(head.weight, dtype))
     if want.weight:
-        hidden = silenced(xp, rule.loss, head)
+        hidden = silenced(xp, rule.loss, rule.idle(head))
         by_weight = xp.matmul(xp.permute_dims(made.logits, (1, 0)), hidden)
     if want.bias:
         by_bias = xp.sum(made.logits, axis=0)
     return Head(by_hidden, by_weight, made.targets, by_bias, *made[2:4])
 
 
+def may_idle(rule: RowLoss, head: Head) -> bool:
+    """Whether a row may have no weight."""
+    return head.sample_weights is not None or (rule.hard and rule.ignore_index is not None)
+
+
 def silenced(xp: Namespace, rule: RowLoss, head: Head) -> Array:
     """The hidden rows, 0 where a row has no weight: what it holds must not meet its gradient 0."""
     hidden = xp.astype(head.hidden, rule.dtype)
-    if head.sample_weights is None and (not rule.hard or rule.ignore_index is None):
+    if not may_idle(rule, head):
         return hidden
     silent = row_scale(xp, rule, head) == 0
     return xp.where(silent, xp.zeros_like(hidden), hidden)

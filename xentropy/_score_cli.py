@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: What reads the files and what draws the bar.
 NEEDED = ("numpy", "rich")
 #: How many bytes of logits are scored at a time, in units of 1 MiB.
-BLOCK = 32
+BLOCK = 4
 
 DESCRIPTION = """\
 Loss, perplexity, accuracy and mean entropy of logits in a file of NumPy, read

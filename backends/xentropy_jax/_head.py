@@ -154,6 +154,20 @@ def _logits(each: RowLoss, rows: Head) -> Array:
     return made if rows.bias is None else made + rows.bias.astype(each.dtype)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _logits_and_quiet(each: RowLoss, quiet: Array, rows: Head) -> Array:
+    """The logits; as the weight moves, a row without a gradient is quiet, whatever it holds."""
+    return _logits(each, rows)
+
+
+@_logits_and_quiet.defjvp
+def _push_logits(each: RowLoss, primals: Any, tangents: Any) -> tuple[Array, Array]:
+    (quiet, rows), (_, moving) = primals, tangents
+    slope = _logits(each, rows._replace(hidden=moving.hidden, bias=moving.bias))
+    slope += _logits(each, rows._replace(hidden=quiet, weight=moving.weight, bias=None))
+    return _logits(each, rows), slope
+
+
 def _product(made: Array, weight: Array) -> Array:
     return jnp.matmul(made, weight.astype(made.dtype))
 
@@ -189,8 +203,11 @@ def scanned(
 
     @partial(jax.checkpoint, prevent_cse=False)
     def block(rows: Head) -> tuple[Array, ...]:
-        apart = rows._replace(hidden=_linear.silenced(jnp, rule.loss, rows))
-        return evaluate(rule, _linear.leaves_of(rows, _linear.logits_of(jnp, rule.loss, apart)))
+        logits, idle = partial(_logits, rule.loss), rule.idle(rows)
+        if _linear.may_idle(rule.loss, idle):
+            quiet = _linear.silenced(jnp, rule.loss, idle)
+            logits = partial(_logits_and_quiet, rule.loss, quiet)
+        return evaluate(rule, _linear.leaves_of(rows, logits(rows)))
 
     return _in_blocks(block, flat, size)
 

@@ -26,7 +26,7 @@ def quarters(seed: int, *shape: int) -> Array:
 HIDDEN, WEIGHT, BIAS = quarters(201, 6, 5), quarters(202, 7, 5), quarters(203, 7)
 LABELS, SOFT = [0, 6, 2, 2, 5, 1], simplex(204, 6, 7)
 CLASS_WEIGHTS = [0.5, 1.0, 2.0, 1.5, 0.25, 1.0, 3.0]
-SAMPLE_WEIGHTS = [1.5, 0.0, 0.25, 1.0, 2.0, 1.0]
+SAMPLE_WEIGHTS = [1.5, 0.5, 0.0, 1.0, 2.0, 1.0]
 WHERE = [True, True, True, False, True, True, True]
 OPTIONS: dict[str, dict[str, Any]] = {
     "label smoothing": {"label_smoothing": 0.1},
