@@ -5,6 +5,7 @@
 
 import math
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +17,8 @@ import xentropy as xe
 from xentropy import _errors
 from xentropy._call import call_of
 from xentropy._typing import Normalizer, Reduction
-from xentropy_torch._results import dtype_of, over_all, reduction_of, widened
+from xentropy_torch._backend import backend
+from xentropy_torch._results import autocasts, dtype_of, over_all, reduction_of, widened
 from xentropy_torch._rows import cross_entropy, single, smoothed, weight_of
 from xentropy_torch._twins import like
 
@@ -145,18 +147,23 @@ class LinearCrossEntropyLoss(nn.LinearCrossEntropyLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss of the head's logits."""
-        lengths, bias = (self.num_classes, *self.out_features), self.linear.bias
+        lengths = (self.num_classes, *self.out_features)
         return linear_cross_entropy(
             input,
             self.linear.weight.reshape((*lengths, self.linear.in_features)),
             target,
-            linear_bias=None if bias is None else bias.reshape(lengths),
+            linear_bias=_reshaped(self.linear.bias, lengths),
             weight=self.weight,
             reduction=self.reduction,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             options=self.options,
         )
+
+
+def _reshaped(bias: Tensor | None, lengths: tuple[int, ...]) -> Tensor | None:
+    """The bias that a module holds flat, if it has one: PyTorch's annotations forget that."""
+    return None if bias is None else bias.reshape(lengths)
 
 
 def _hard(
@@ -200,7 +207,7 @@ def _loss(head: Head, **options: Any) -> Tensor:
         return _value(head, **options)
     if 0 in head.out_features:
         return _nothing(head, options["reduction"])
-    losses = torch.stack([_value(place, **options) for place in _places(head)], -1)
+    losses = torch.stack([_value(place, **options) for place in _places(_wide(head))], -1)
     if options["reduction"] == "none":
         return losses.reshape(head.rows)
     return losses.sum()
@@ -212,7 +219,22 @@ def _value(head: Head, **options: Any) -> Tensor:
         xe.linear_cross_entropy, head.input, head.weight, head.target, bias=head.bias, **options
     )
     rule: Any = call.rule
-    return call.changed(loss=replace(rule.loss, empty=math.nan)).value()
+    loss: Tensor = call.changed(loss=replace(rule.loss, empty=math.nan)).value()
+    return loss
+
+
+def _wide(head: Head) -> Head:
+    """The head with an input whose gradient adds up over all places before it is rounded."""
+    wide = head._replace(input=head.input.to(backend.compute_dtype(head.input)))
+    if head.input.device.type != "cpu" or not autocasts(head.input):
+        return wide
+    # On a CPU autocast refuses to join gradients of float16, as those of all places are.
+    weight, bias = _steady(head.weight), None if head.bias is None else _steady(head.bias)
+    return wide._replace(weight=weight, bias=bias, target=_steady(head.target))
+
+
+def _steady(x: Tensor) -> Tensor:
+    return x.to(torch.float32) if x.dtype == torch.float16 else x
 
 
 def _places(head: Head) -> list[Head]:
@@ -222,8 +244,9 @@ def _places(head: Head) -> list[Head]:
     soft = head.target.ndim > len(head.rows)
     weights = head.weight.reshape(classes, count, head.input.shape[-1]).unbind(1)
     targets = head.target.reshape((rows, classes, count) if soft else (rows, count)).unbind(-1)
-    biases = [None] * count if head.bias is None else head.bias.reshape(classes, count).unbind(1)
-    return [head._replace(weight=w, bias=b, target=t) for w, b, t in zip(weights, biases, targets)]
+    biases = repeat(None) if head.bias is None else head.bias.reshape(classes, count).unbind(1)
+    parts = zip(weights, biases, targets, strict=False)  # as many as weights and targets
+    return [head._replace(weight=w, bias=b, target=t) for w, b, t in parts]
 
 
 def _nothing(head: Head, how: Reduction) -> Tensor:
@@ -237,7 +260,7 @@ def _is_cut(head: Head, reduction: str, label_smoothing: float) -> bool:
     """Whether PyTorch heeds its options: elsewhere it warns, and computes the loss as ever."""
     simple = not head.out_features and reduction in ("none", "mean", "sum")
     hard = head.target.dtype == torch.int64 and label_smoothing == 0
-    return simple and hard and not torch.jit.is_tracing()
+    return simple and hard and torch._C._get_tracing_state() is None
 
 
 def _check(head: Head) -> None:
