@@ -55,6 +55,21 @@ LOSSES: dict[str, tuple[Any, list[Any], dict[str, tuple[Any, ...]]]] = {
         [SOFT, SOFT.log()],
         {"reduction": (*REDUCTIONS, "batchmean"), "log_target": (False, True)},
     ),
+    "LinearCrossEntropyLoss": (
+        X,
+        [LABELS, SOFT],
+        {"weight": (None, WEIGHT), "reduction": REDUCTIONS, "label_smoothing": (0.0, 0.3)},
+    ),
+}
+HEAD = torch.linspace(-1, 1, 5 * 5, dtype=torch.float64).mul(7).cos().reshape(5, 5)
+#: Arguments that a constructor needs.
+NEEDED: dict[str, dict[str, Any]] = {
+    "LinearCrossEntropyLoss": {
+        "in_features": 5,
+        "num_classes": 5,
+        "bias": True,
+        "dtype": torch.float64,
+    }
 }
 EACH = pytest.mark.parametrize("name", NAMES)
 
@@ -64,8 +79,16 @@ def made(name: str) -> tuple[Any, Any, tuple[Any, ...]]:
     x, targets, options = LOSSES[name]
     given = {key: values[-1] for key, values in options.items() if key != "reduction"}
     given |= {"reduction": "sum"} if "reduction" in options else {}
-    both = (getattr(module, name)(**given) for module in (nn, xentropy_torch))
-    return *both, (x, *targets[-1:])
+    return *both(name, given), (x, *targets[-1:])
+
+
+def both(name: str, given: dict[str, Any]) -> tuple[Any, Any]:
+    """PyTorch's module and ours with the same options and parameters."""
+    native, ours = (
+        getattr(module, name)(**NEEDED.get(name, {}), **given) for module in (nn, xentropy_torch)
+    )
+    ours.load_state_dict(native.state_dict())
+    return native, ours
 
 
 def test_every_module_is_here() -> None:
@@ -88,14 +111,16 @@ def test_values_and_gradients_over_the_options(name: str) -> None:
         given = dict(zip(options, values, strict=True))
         for target in targets or [None]:
             results = []
-            for module in (nn, xentropy_torch):
+            for module in both(name, given):
                 leaf = x.clone().requires_grad_()
                 rest = () if target is None else (target,)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # the mean of KLDivLoss
-                    value = getattr(module, name)(**given)(leaf, *rest)
+                    value = module(leaf, *rest)
                 along = (torch.arange(value.numel()) * 7 % 11 / 8.0).reshape(value.shape) + 0.25
-                results.append((value.detach(), *torch.autograd.grad(value, leaf, along.double())))
+                leaves = (leaf, *module.parameters())
+                pulled = torch.autograd.grad(value, leaves, along.double())
+                results.append((value.detach(), *pulled))
             for theirs, ours in zip(*results, strict=True):
                 assert ours.dtype == theirs.dtype
                 assert_near(ours, theirs, 1e-12)
@@ -125,12 +150,14 @@ def test_copies_and_pickles_compute_the_same(name: str) -> None:
 def test_the_state_moves_between_both(name: str) -> None:
     native, ours, _ = made(name)
     fresh = getattr(xentropy_torch, name)(
-        **{key: torch.ones_like(value) for key, value in native.state_dict().items()}
+        **NEEDED.get(name, {}),
+        **{key: torch.ones_like(value) for key, value in native.named_buffers()},
     )
     fresh.load_state_dict(native.state_dict())
     want = ours.state_dict()
     assert fresh.state_dict().keys() == want.keys()
     assert all(torch.equal(value, want[key]) for key, value in fresh.state_dict().items())
+    native.load_state_dict(fresh.state_dict())
 
 
 @EACH
@@ -172,7 +199,7 @@ class Two(Model):
         return self.loss(self.layer(x), target)
 
 
-@EACH
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NEEDED])
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 def test_torchscript_calls_back_and_refuses_to_save(name: str, tmp_path: Path) -> None:
     _, ours, args = made(name)
@@ -187,6 +214,14 @@ def test_torchscript_calls_back_and_refuses_to_save(name: str, tmp_path: Path) -
         )
         with pytest.raises(RuntimeError, match="Could not export Python function call"):
             scripted.save(tmp_path / "scripted.pt")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_torchscript_takes_neither_loss_of_a_linear_head() -> None:
+    native, ours, _ = made("LinearCrossEntropyLoss")
+    theirs, mine = (error_of(torch.jit.script, (module,), {}) for module in (native, ours))
+    assert theirs is not None
+    assert type(mine) is type(theirs)
 
 
 @EACH

@@ -20,6 +20,7 @@ NAMES = (
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "kl_div",
+    "linear_cross_entropy",
 )
 NATIVE: Mapping[str, Callable[..., Any]] = {
     name: getattr(functional, name, None) or getattr(torch, name) for name in NAMES
@@ -49,10 +50,15 @@ def evaluate(
     *,
     wide: bool = False,
 ) -> Answer:
-    """The value of a function and its gradients along one cotangent; ``wide``: in float64."""
+    """The value of a function and its gradients along one cotangent; ``wide``: in float64.
+
+    PyTorch's options of a linear head name a dtype to add up in: they are left out of the latter.
+    """
     leaves: list[Any] = []
 
     def fresh(x: Any) -> Any:
+        if wide and isinstance(x, torch.nn.LinearCrossEntropyOptions):
+            return None
         if not isinstance(x, torch.Tensor):
             return torch.float64 if wide and isinstance(x, torch.dtype) else x
         y = x.detach().clone()

@@ -1,5 +1,7 @@
 """The PyTorch backend of xentropy, and drop-ins for PyTorch's own functions and modules."""
 
+from torch import nn as _nn
+
 from xentropy_torch._backend import backend
 from xentropy_torch._divergence import kl_div
 from xentropy_torch._maps import log_softmax, logsumexp, softmax
@@ -33,3 +35,9 @@ __all__ = [
     "nll_loss",
     "softmax",
 ]
+
+# What PyTorch has from 2.13 on.
+if hasattr(_nn, "LinearCrossEntropyOptions"):
+    from xentropy_torch._linear import LinearCrossEntropyLoss, linear_cross_entropy
+
+    __all__ += ["LinearCrossEntropyLoss", "linear_cross_entropy"]

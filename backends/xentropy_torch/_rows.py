@@ -70,13 +70,13 @@ def cross_entropy(
     """
     how = reduction_of(size_average, reduce, reduction)
     if input.ndim == 1 and target.shape != input.shape:
-        target = _single(target)
+        target = single(target)
     if target.shape == input.shape:
         ignored = None if ignore_index < 0 else ignore_index
         return _soft(input, target, weight, ignored, how, label_smoothing)
     normalizer: Normalizer | Tensor = "weights"
     if how == "mean" and weight is not None and label_smoothing != 0:
-        normalizer = _weight_of(input, target, weight, ignore_index)
+        normalizer = weight_of(input, target, weight, ignore_index)
     call = call_of(
         xe.cross_entropy,
         input,
@@ -133,7 +133,7 @@ def nll_loss(
     tensor(0.3567)
     """
     how = reduction_of(size_average, reduce, reduction)
-    labels = _single(target) if input.ndim == 1 else target
+    labels = single(target) if input.ndim == 1 else target
     if labels.shape == input.shape:
         rule = "labels have its shape without the class axis"
         raise _errors.shapes("target", target.shape, rule, "input", input.shape)
@@ -160,15 +160,10 @@ def _soft(
     """The loss of probabilities: all of them smoothed by the same share, a mean over all rows."""
     result = dtype_of(*(x for x in (input, target, weight) if x is None or x.is_floating_point()))
     x = widened(input, result)
-    given = target
-    if label_smoothing != 0:
-        share = _inputs.fraction("label_smoothing", label_smoothing)
-        classes = input.shape[_class_axis(input)]
-        given = target.to(backend.compute_dtype(x)) * (1 - share) + share / classes
     call = call_of(
         xe.cross_entropy,
         x,
-        given,
+        smoothed(x, target, label_smoothing, input.shape[_class_axis(input)]),
         axis=_class_axis(input),
         class_weights=weight,
         ignore_index=ignore_index,
@@ -182,14 +177,24 @@ def _class_axis(input: Tensor) -> int:
     return min(1, input.ndim - 1)
 
 
-def _single(target: Tensor) -> Tensor:
+def smoothed(x: Tensor, target: Tensor, label_smoothing: float, classes: int) -> Tensor:
+    """Probabilities, each mixed with 1 / C whatever they sum to."""
+    if label_smoothing == 0:
+        return target
+    share = _inputs.fraction("label_smoothing", label_smoothing)
+    return target.to(backend.compute_dtype(x)) * (1 - share) + share / classes
+
+
+def single(target: Tensor) -> Tensor:
     """The label of an input without a batch, which PyTorch takes as shape (1,) too."""
     return target.reshape(()) if target.shape == (1,) else target
 
 
-def _weight_of(input: Tensor, target: Tensor, weight: Tensor, ignore_index: int) -> Tensor:
+def weight_of(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
     """The sum of the labels' own weights over the rows that are kept, whatever is smoothed."""
     kept = target != ignore_index
+    if weight is None:
+        return kept.to(backend.compute_dtype(input)).sum()
     # A label that is no class makes the loss NaN: here it only must not break the lookup.
     index = torch.where(kept, target, 0).to(torch.int64).clamp(0, weight.shape[0] - 1)
     own = weight.to(backend.compute_dtype(input))[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ def twin(case: Case) -> Twin | None:
     """PyTorch's function for a case, where there is one."""
     makers = {
         "cross_entropy": _cross_entropy,
+        "linear_cross_entropy": _linear,
         "nll_loss": _nll_loss,
         "binary_cross_entropy": _binary,
         "logsumexp": _logsumexp,
@@ -98,6 +100,36 @@ def _cross_entropy(case: Case) -> Twin | None:
     given = {k: v for k, v in case.options.items() if k != "axis"}
     call = partial(_classes, case=case, given=given)
     return Twin("F.cross_entropy", F.cross_entropy, call)
+
+
+def _linear(case: Case) -> Twin | None:
+    """PyTorch's loss of a linear head, which it has from 2.13 on."""
+    known = ("bias", "class_weights", "ignore_index", "label_smoothing", "reduction")
+    function = getattr(F, "linear_cross_entropy", None)
+    if function is None or not fits(case, *known):
+        return None
+    call = partial(_head, given=case.options)
+    return Twin("F.linear_cross_entropy", function, call)
+
+
+def _head(
+    function: Any,
+    given: Mapping[str, Any],
+    hidden: Any,
+    weight: Any,
+    targets: Any,
+    bias: Any = None,
+    class_weights: Any = None,
+) -> Any:
+    """With one axis of rows at most, as PyTorch has them, and labels of the dtype that it takes."""
+    lead, flat = hidden.shape[:-1], hidden.ndim > 2
+    hard = targets.ndim < hidden.ndim
+    targets = targets.long() if hard and not targets.is_floating_point() else targets
+    if flat:
+        hidden, targets = hidden.flatten(0, -2), targets.flatten(0, len(lead) - 1)
+    own = None if class_weights is None else class_weights.to(hidden.dtype)
+    loss = function(hidden, weight, targets, linear_bias=bias, weight=own, **given)
+    return loss.reshape(lead) if flat and loss.ndim else loss
 
 
 def _nll_loss(case: Case) -> Twin | None:

@@ -8,7 +8,12 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Loss of a confident row",
         kind="defect",
-        functions=("log_softmax", "logsumexp", "cross_entropy"),
+        functions=(
+            "log_softmax",
+            "logsumexp",
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason=(
             "PyTorch's log(sum) rounds what the other classes add to 0 from a margin of about 17 "
             "on in float32; log1p keeps it."
@@ -20,7 +25,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Gradient of a confident row",
         kind="defect",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason=(
             "p - 1 is 0 once p rounds to 1; the sum of the other classes' probabilities is not."
         ),
@@ -55,7 +63,12 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Many classes in float16",
         kind="defect",
-        functions=("log_softmax", "logsumexp", "cross_entropy"),
+        functions=(
+            "log_softmax",
+            "logsumexp",
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason=(
             "PyTorch sums the exponentials in float16 on a CPU and overflows; half precision is "
             "computed in float32 here."
@@ -68,7 +81,13 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Many rows in float16",
         kind="defect",
-        functions=("cross_entropy", "nll_loss", "binary_cross_entropy_with_logits", "kl_div"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+            "binary_cross_entropy_with_logits",
+            "kl_div",
+        ),
         reason=(
             "The sum of a mean overflows float16; it is reduced in float32 here and rounded once,"
             " at the end."
@@ -80,7 +99,11 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="A target of 0 on a class at -inf",
         kind="defect",
-        functions=("cross_entropy", "kl_div"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "kl_div",
+        ),
         reason="0 * inf is 0: a masked class that no target is on adds nothing.",
         code="cross_entropy(tensor([[1.0, 2.0, -inf]]), tensor([[0.5, 0.5, 0.0]]))",
         native="nan",
@@ -94,7 +117,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="A class weight of 0 on a class at -inf",
         kind="defect",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason="The same with label smoothing: what is weighted 0 adds nothing.",
         code=(
             "cross_entropy(tensor([[1.0, 2.0, -inf]]), tensor([0]), tensor([1.0, 1.0, 0.0]), "
@@ -119,19 +145,30 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Gradient of an ignored row that holds NaN",
         kind="defect",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason="A row that is left out contributes nothing, whatever it holds.",
         code=(
             "grad(lambda x: cross_entropy(x, tensor([0, -100])), tensor([[1.0, 2.0], [nan, 0.0]]))"
         ),
         native="[[-0.731059, 0.731059], [nan, nan]]",
         ours="[[-0.731059, 0.731059], [0, 0]]",
-        cases=("policy: * in an ignored row", "policy: NaN in an ignored row, none"),
+        cases=(
+            "policy: * in an ignored row",
+            "policy: NaN in an ignored row, none",
+            "linear head: NaN and inf in ignored rows",
+        ),
     ),
     Difference(
         title="Gradient of a mean over weights of 0",
         kind="defect",
-        functions=("cross_entropy", "nll_loss"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+        ),
         reason=(
             "The mean is NaN, but moves nothing: its gradient is 0, as PyTorch's is where every row"
             " is ignored. PyTorch divides 0 by 0 here."
@@ -147,7 +184,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Gradient of a row whose targets are all 0",
         kind="defect",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason="No target, no loss, no gradient, whatever the row holds.",
         code="grad(lambda x: cross_entropy(x, tensor([[0.0, 0.0]])), tensor([[nan, 0.0]]))",
         native="[[nan, nan]]",
@@ -212,9 +252,40 @@ DIFFERENCES: tuple[Difference, ...] = (
         ours="[100]",
     ),
     Difference(
+        title="Forward mode of a linear head with options",
+        kind="defect",
+        functions=("linear_cross_entropy",),
+        reason=("PyTorch cuts the rows outside of autograd, and says silently that nothing moves."),
+        code=(
+            "jvp(lambda x: linear_cross_entropy(x, tensor([[1.0], [3.0]]), tensor([0]), "
+            "options=LinearCrossEntropyOptions()), tensor([[1.0]]))"
+        ),
+        native="0",
+        ours="1.76159",
+    ),
+    Difference(
+        title="Second derivatives of a linear head with options",
+        kind="defect",
+        functions=("linear_cross_entropy",),
+        reason=(
+            "PyTorch's gradient is a constant to autograd: its derivative is silently 0, or an "
+            "error where one is asked for alone."
+        ),
+        code=(
+            "hessian(lambda x: linear_cross_entropy(x, tensor([[1.0], [3.0]]), tensor([0]), "
+            "options=LinearCrossEntropyOptions()), tensor([[1.0]]))"
+        ),
+        native="[[[[0]]]]",
+        ours="[[[[0.419974]]]]",
+    ),
+    Difference(
         title="Labels of any integer dtype",
         kind="extension",
-        functions=("cross_entropy", "nll_loss"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+        ),
         reason="PyTorch takes int64, and uint8 for inputs of up to two axes.",
         code="cross_entropy(tensor([[1.0, 2.0]]), tensor([0], dtype=int32))",
         native="RuntimeError",
@@ -225,6 +296,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         kind="extension",
         functions=(
             "cross_entropy",
+            "linear_cross_entropy",
             "binary_cross_entropy",
             "binary_cross_entropy_with_logits",
             "kl_div",
@@ -241,7 +313,12 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Weights and targets of another floating dtype",
         kind="extension",
-        functions=("cross_entropy", "nll_loss", "binary_cross_entropy"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+            "binary_cross_entropy",
+        ),
         reason="They are cast to the dtype that the loss is computed in.",
         code=(
             "cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), tensor([1.0, 3.0], dtype=float64))"
@@ -252,7 +329,12 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Gradients by weights",
         kind="extension",
-        functions=("cross_entropy", "nll_loss", "binary_cross_entropy"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+            "binary_cross_entropy",
+        ),
         reason="PyTorch has no derivative by these.",
         code=(
             "grad(lambda w: cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), w, reduction='sum'),"
@@ -264,7 +346,11 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Backward of a label with an axis but no batch",
         kind="extension",
-        functions=("cross_entropy", "nll_loss"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+        ),
         reason=(
             "PyTorch takes an input of shape (C,) with a label of shape (1,), and fails in its "
             "backward."
@@ -272,6 +358,44 @@ DIFFERENCES: tuple[Difference, ...] = (
         code="grad(lambda x: cross_entropy(x, tensor([1])), tensor([1.0, 2.0]))",
         native="RuntimeError",
         ours="[0.268941, -0.268941]",
+    ),
+    Difference(
+        title="Transforms of a linear head with options",
+        kind="extension",
+        functions=("linear_cross_entropy",),
+        reason=(
+            "PyTorch's cut loss has no rule for torch.func; torch.compile breaks its graph there."
+        ),
+        code=(
+            "func_grad(lambda x: linear_cross_entropy(x, tensor([[1.0], [3.0]]), tensor([0]), "
+            "options=LinearCrossEntropyOptions()), tensor([[1.0]]))"
+        ),
+        native="RuntimeError",
+        ours="[[1.76159]]",
+    ),
+    Difference(
+        title="Two backwards of a linear head with options",
+        kind="extension",
+        functions=("linear_cross_entropy",),
+        reason=("PyTorch uses its gradients up unless `allow_retain_graph` is set."),
+        code=(
+            "two_backwards(lambda x: linear_cross_entropy(x, tensor([[1.0], [3.0]]), tensor([0]), "
+            "options=LinearCrossEntropyOptions()), tensor([[1.0]]))"
+        ),
+        native="RuntimeError",
+        ours="[[1.76159]]",
+    ),
+    Difference(
+        title="No features, with options",
+        kind="extension",
+        functions=("linear_cross_entropy",),
+        reason=("PyTorch divides by their number to size its chunks."),
+        code=(
+            "linear_cross_entropy(zeros(1, 0), zeros(2, 0), tensor([0]), "
+            "options=LinearCrossEntropyOptions())"
+        ),
+        native="ZeroDivisionError",
+        ours="0.693147",
     ),
     Difference(
         title="Sum over all axes by an empty tuple",
@@ -296,7 +420,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="Negative label smoothing",
         kind="limit",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason="PyTorch ignores it silently.",
         code="cross_entropy(tensor([[1.0, 2.0]]), tensor([0]), label_smoothing=-0.1)",
         native="1.31326",
@@ -306,10 +433,25 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="No classes",
         kind="limit",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason="There is no distribution over no classes; PyTorch's mean of nothing is NaN.",
         code="cross_entropy(zeros(2, 0), zeros(2, 0))",
         native="nan",
+        ours="ValueError",
+    ),
+    Difference(
+        title="More labels than rows, or class weights than classes, with options",
+        kind="limit",
+        functions=("linear_cross_entropy",),
+        reason=("PyTorch overlooks the rest, but counts the labels in a mean."),
+        code=(
+            "linear_cross_entropy(ones(1, 1), zeros(2, 1), tensor([0, 1]), "
+            "options=LinearCrossEntropyOptions())"
+        ),
+        native="0.346574",
         ours="ValueError",
     ),
     Difference(
@@ -317,6 +459,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         kind="convention",
         functions=(
             "cross_entropy",
+            "linear_cross_entropy",
             "nll_loss",
             "binary_cross_entropy",
             "binary_cross_entropy_with_logits",
@@ -335,13 +478,17 @@ DIFFERENCES: tuple[Difference, ...] = (
             "policy: no rows, *",
             "policy: class weights 0",
             "policy: all ignored, nll",
+            "linear head: every row ignored",
             "kl_divergence: no rows",
         ),
     ),
     Difference(
         title="The divisor of smoothed labels with class weights",
         kind="convention",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason=(
             "A mean divides by the sum of the labels' own weights, where `xentropy` divides by "
             "the sum of all coefficients, the smoothed ones included."
@@ -357,7 +504,10 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="The divisor of probabilities",
         kind="convention",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason=(
             "A mean divides by the number of rows, weighted or not, where `xentropy` divides by "
             "the sum of the coefficients, as for labels."
@@ -372,12 +522,16 @@ DIFFERENCES: tuple[Difference, ...] = (
             "policy: weighted one-hot, mean",
             "policy: smoothed by hand, mean",
             "options: class weights, soft",
+            "linear head: soft",
         ),
     ),
     Difference(
         title="Smoothing of probabilities that do not sum to 1",
         kind="convention",
-        functions=("cross_entropy",),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+        ),
         reason=(
             "They are mixed with 1 / C, where `xentropy` spreads their own sum over the classes."
         ),
@@ -391,6 +545,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         kind="convention",
         functions=(
             "cross_entropy",
+            "linear_cross_entropy",
             "nll_loss",
             "binary_cross_entropy",
             "binary_cross_entropy_with_logits",
@@ -525,7 +680,11 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         title="The label -100",
         kind="convention",
-        functions=("cross_entropy", "nll_loss"),
+        functions=(
+            "cross_entropy",
+            "linear_cross_entropy",
+            "nll_loss",
+        ),
         reason="It is ignored unless `ignore_index` is another; to xentropy it is no class.",
         code="cross_entropy(tensor([[1.0, 2.0], [1.0, 2.0]]), tensor([0, -100]))",
         native="1.31326",
