@@ -397,3 +397,47 @@ def test_a_graph_loops_over_blocks(jit: bool, inside: bool) -> None:
     true = [by_wide[:, :-1], by_head[:, :-1], by_head[:, -1]]
     for got, wanted in zip(found, true, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.backends("torch")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "none"},
+        {"reduction": "sum", "label_smoothing": 0.1, "softcap": 3.0, "z_loss": 0.1},
+        {"ignore_index": 3, "temperature": 0.5, "normalizer": 7.0},
+    ],
+    ids=str,
+)
+def test_compiled_it_is_one_operation(options: dict[str, Any]) -> None:
+    """With the eager values and gradients, which other tests compare with the definition."""
+    import torch
+    from functorch.compile import make_boxed_func
+    from torch._dynamo.backends.common import aot_autograd
+
+    bias = torch.from_numpy(RNG.standard_normal(CLASSES))
+    labels = torch.from_numpy(LABELS)
+    seen: list[str] = []
+
+    def keep(graph: Any, _: Any) -> Any:
+        seen.extend(str(node.target) for node in graph.graph.nodes)
+        return make_boxed_func(graph.forward)
+
+    def loss(hidden: Any, weight: Any, bias: Any) -> Any:
+        return xe.linear_cross_entropy(hidden, weight, labels, bias=bias, **options)
+
+    found = []
+    for function in (
+        loss,
+        torch.compile(loss, fullgraph=True, backend=aot_autograd(fw_compiler=keep)),
+    ):
+        torch.compiler.reset()
+        leaves = [x.clone().requires_grad_() for x in map(torch.as_tensor, (HIDDEN, WEIGHT, bias))]
+        value = function(*leaves)
+        worth = torch.arange(1, value.numel() + 1, dtype=value.dtype).reshape(value.shape)
+        (2.5 * value * worth).sum().backward()
+        found.append([value.detach(), *(leaf.grad for leaf in leaves)])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-14, atol=1e-15)
+    assert [name for name in seen if name.startswith("xentropy.head_loss")]
+    assert not [name for name in seen if ".mm." in name or "matmul" in name]

@@ -13,9 +13,10 @@ from xentropy._backend import Backend, Rule
 from xentropy._known import Plan
 from xentropy._options import Options, current
 from xentropy._typing import Array, Kind, Namespace
-from xentropy_torch import _mutable
+from xentropy_torch import _mutable, _opaque
 
 if TYPE_CHECKING:
+    from xentropy._linear import LinearLoss
     from xentropy._rows import RowLoss
 
 A = TypeVar("A")
@@ -269,6 +270,8 @@ class TorchBackend(Backend):
         # tell itself by a leaf that requires a gradient; and torch.compile knows no jvp of ours.
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
         moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
+        if compiling and not again and _opaque.suits(rule, leaves):
+            return (_opaque.loss(cast("LinearLoss", rule), leaves),)
         if compiling and not again and _fused.suits(rule, leaves):
             rule = _fused.Fused(cast("RowLoss", rule), _INDUCTOR)
         if not moving or (again and compiling):
