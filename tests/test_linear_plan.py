@@ -345,3 +345,55 @@ def test_any_number_of_rows_is_exported(reduction: Any) -> None:
     ):
         scale = 1 if reduction == "mean" else len(LABELS)
         np.testing.assert_allclose(found, wanted * scale, rtol=1e-4, atol=1e-5)
+
+
+def graph_of_many_blocks(jit: bool, inside: bool) -> Any:
+    """A function of hidden, weight and bias in TensorFlow: mean loss and gradients."""
+    import tensorflow as tf
+
+    labels = tf.constant(np.where(np.arange(len(LABELS)) % 5 == 0, -7, LABELS))
+
+    def loss(*arrays: Any) -> Any:
+        hidden, weight, bias = arrays
+        return xe.linear_cross_entropy(hidden, weight, labels, bias=bias, ignore_index=-7)
+
+    def both(*arrays: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            value = loss(*arrays)
+        return value, tape.gradient(value, arrays)
+
+    if inside:
+        return tf.function(both, jit_compile=jit, autograph=False)
+    compiled = tf.function(loss, jit_compile=jit, autograph=False)
+
+    def outside(*arrays: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            value = 3.0 * compiled(*arrays)
+        return value / 3.0, [g / 3.0 for g in tape.gradient(value, arrays)]
+
+    return outside
+
+
+@pytest.mark.backends("tensorflow")
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_graph_loops_over_blocks(jit: bool, inside: bool) -> None:
+    import tensorflow as tf
+
+    bias = RNG.standard_normal(CLASSES)
+    arrays = [tf.constant(x, tf.float64) for x in (HIDDEN, WEIGHT, bias)]
+    with xe.options(block_size=16 * CLASSES):  # blocks of 16 rows, and a shorter one
+        function = graph_of_many_blocks(jit, inside)
+        value, found = function(*arrays)
+        if inside:
+            graph = function.get_concrete_function(*arrays).graph
+            assert any("While" in node.op for node in graph.as_graph_def().node)
+    kept = np.flatnonzero(np.arange(len(LABELS)) % 5 != 0)
+    wide = np.concatenate([HIDDEN, np.ones((len(HIDDEN), 1))], axis=1)
+    loss, by_wide, by_head = definition(wide, np.c_[WEIGHT, bias], LABELS, kept)
+    np.testing.assert_allclose(value, loss, rtol=1e-12)
+    true = [by_wide[:, :-1], by_head[:, :-1], by_head[:, -1]]
+    for got, wanted in zip(found, true, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 
-from xentropy import _fused
+from xentropy import _fused, _linear_scan
 from xentropy._backend import Backend, Rule, ones_of
 from xentropy._fused import Parts
 from xentropy._linear import Head, LinearLoss, LinearScore
@@ -21,6 +21,7 @@ from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
 from xentropy_jax import _head
 from xentropy_jax._apart import apart, joined
+from xentropy_jax._xla import XLA
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -96,51 +97,8 @@ def _no_slope(value: Array) -> Any:
 # Losses of logits have forms that XLA fuses, see `xentropy._fused`.
 
 
-@jax.custom_batching.custom_vmap
-def _everywhere(flags: Array) -> Array:
-    return jnp.all(flags)
-
-
-@_everywhere.def_vmap
-def _everywhere_in_a_batch(_: int, __: Any, flags: Array) -> tuple[Array, bool]:
-    """One answer for the whole batch: with one for each, vmap would take both branches."""
-    return _everywhere(flags), False
-
-
-class _XLA:
-    """What XLA offers beyond jax.numpy; on concrete values plain Python does."""
-
-    def everywhere(self, flags: Array) -> Array:
-        return _everywhere(flags)
-
-    def either(self, flag: Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
-        if isinstance(flag, jax.core.Tracer):
-            return jax.lax.cond(flag, yes, no)
-        return yes() if flag else no()
-
-    def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
-        zero = jnp.zeros((), a.dtype)
-        sums = jax.lax.reduce(
-            (a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (axis,)
-        )
-        first, second = (jnp.expand_dims(one, axis) for one in sums)
-        return first, second
-
-    def some(
-        self,
-        flags: Array,
-        count: int,
-        function: Callable[..., Array],
-        arrays: tuple[Array, ...],
-        others: Array,
-    ) -> Array:
-        flat = others.reshape(-1, 1)
-        places = jnp.nonzero(flags.reshape(-1), size=count, fill_value=len(flat))[0]
-        rows = (x.reshape(len(flat), -1).at[places].get(mode="clip") for x in arrays)
-        return flat.at[places].set(function(*rows), mode="drop").reshape(others.shape)
-
-
-_OPERATIONS = _XLA()
+_OPERATIONS = XLA()
+_LOOPS = _head.Loops()
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -217,19 +175,19 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, P
     return found, along._replace(label=_no_slope(label), own=own)
 
 
-# The loss of a head makes its gradients in the visit, see `xentropy_jax._head`.
+# The loss of a head makes its gradients in the visit, see `xentropy._linear_scan`.
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _of_head(rule: LinearLoss, leaves: Head) -> Array:
-    return _head.visited(_OPERATIONS, rule, leaves, (False,) * len(leaves))[0]
+    return _linear_scan.visited(jnp, _LOOPS, rule, leaves, (False,) * len(leaves))[0]
 
 
 @partial(_of_head.defjvp, symbolic_zeros=True)
 def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Array]:
     (leaves,), (directions,) = primals, tangents
     wanted = _wanted(rule, directions)
-    if not _head.moves(wanted):
+    if not _linear_scan.moves(wanted):
         dense = Head(*map(_dense, directions))
         value, slope = jax.jvp(partial(_of_blocks, rule), (leaves,), (dense,))
         return value, slope
@@ -246,7 +204,7 @@ def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Ar
 def _both_of_head(
     rule: LinearLoss, wanted: tuple[bool, ...], leaves: Head
 ) -> tuple[Array, tuple[Array | None, ...]]:
-    value, made = _head.visited(_OPERATIONS, rule, leaves, wanted)
+    value, made = _linear_scan.visited(jnp, _LOOPS, rule, leaves, wanted)
     return value, tuple(made)
 
 
@@ -305,10 +263,10 @@ def _scores_of_rows(rule: LinearScore, leaves: Leaves) -> tuple[Array, ...]:
 
 
 def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
-    if _head.scans(rule, leaves):
+    if _linear_scan.scans(rule, leaves):
         if isinstance(rule, LinearScore):
             return _scores_of_blocks(rule, Head(*leaves))
-        of_head = _of_head if _head.suits(rule, leaves) else _of_blocks
+        of_head = _of_head if _linear_scan.suits(rule, leaves) else _of_blocks
         return (of_head(cast("LinearLoss", rule), Head(*leaves)),)
     if not _fused.suits(rule, leaves):
         return _attached(rule, leaves)
@@ -327,10 +285,10 @@ def _both(
         if own is not None:
             gradient = joined(gradient, label, (rows * own).astype(gradient.dtype))
         return (value,), (gradient, *(None for _ in wanted[1:]))
-    if _head.suits(rule, leaves) and _head.moves(wanted):
+    if _linear_scan.suits(rule, leaves) and _linear_scan.moves(wanted):
         value, gradients = _both_of_head(rule, wanted, Head(*leaves))
         return (value,), gradients
-    if _head.scans(rule, leaves):
+    if _linear_scan.scans(rule, leaves):
         return _both_of_blocks(rule, Head(*leaves), wanted, of)
     values, residuals = rule.forward(jnp, leaves)
     bars = ones_of(jnp, rule, values, of)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import tensorflow as tf
 
 from xentropy import _schedule
 from xentropy._backend import Backend, Rule
+from xentropy._linear import Head, LinearLoss
+from xentropy._linear_plans import MOVING
 from xentropy._typing import Array, Kind, Namespace
-from xentropy_tensorflow import _eager, _graph
+from xentropy_tensorflow import _eager, _graph, _graph_head
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import on_host, view
 from xentropy_tensorflow._tapes import watched
@@ -74,6 +76,8 @@ class TensorFlowBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, with a gradient of their own attached for every floating leaf."""
+        if _graph_head.suits(rule, leaves):
+            return (_of_head(cast("LinearLoss", rule), Head(*leaves)),)
         chosen = plan(rule, leaves)
         if isinstance(chosen, _eager.Visit):
             return (_eager.loss(chosen, rule, leaves),)
@@ -127,11 +131,21 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> _eager.Visit | _graph.
     return _graph.plan(rule, leaves)
 
 
+def _of_head(rule: LinearLoss, leaves: Head) -> Array:
+    """The loss of a head in a graph; gradients that are no part of the visit are general."""
+    value = _graph_head.loss(rule, leaves)
+    for index, (name, leaf) in enumerate(zip(rule.names, leaves, strict=True)):
+        still = name in (*MOVING, *rule.constant)
+        if leaf is not None and leaf.dtype.is_floating and not still:
+            value += _attach(rule, None, leaves, None, index, 0, tf.zeros_like(value))
+    return value
+
+
 def _attach(
     rule: Rule,
     chosen: _graph.Form | None,
     leaves: tuple[Array | None, ...],
-    residuals: tuple[Array, ...],
+    residuals: tuple[Array, ...] | None,
     index: int,
     place: int,
     value: Array,
@@ -146,10 +160,11 @@ def _attach(
     @tf.custom_gradient
     def attached(_: Array) -> tuple[Array, Any]:
         def pull(bar: Array) -> Array:
+            left = rule.forward(xp, leaves)[1] if residuals is None else residuals
             if index == 0 and chosen is not None:
-                return _graph.gradient(chosen, leaves, residuals, bar)
+                return _graph.gradient(chosen, leaves, left, bar)
             bars = tuple(bar if i == place else None for i in range(len(rule.outputs)))
-            return rule.pullback(xp, leaves, residuals, bars, wanted, again=True)[index]
+            return rule.pullback(xp, leaves, left, bars, wanted, again=True)[index]
 
         return tf.identity(value), pull
 

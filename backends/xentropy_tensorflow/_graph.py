@@ -49,7 +49,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
     return Form(rule, known and (large if asked is None else asked))
 
 
-class _Operations:
+class Operations:
     """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
 
     some = None
@@ -79,7 +79,7 @@ def observe(chosen: Form, leaves: tuple[Array | None, ...]) -> tuple[Array, tupl
     """The reduced loss, and what the visit leaves."""
 
     def visit(given: Leaves) -> tuple[Array, Left]:
-        left = _fused.observe(xp, _Operations(), chosen.rule, given)
+        left = _fused.observe(xp, Operations(), chosen.rule, given)
         return _fused.reduced(xp, chosen.rule, given, left), left
 
     value, left = _function(chosen, visit)(Leaves(*leaves))

@@ -35,6 +35,8 @@ matmul = tf.linalg.matmul
 concat = tf.concat
 where = tf.where
 reshape = tf.reshape
+zeros = tf.zeros
+ones = tf.ones
 zeros_like = tf.zeros_like
 ones_like = tf.ones_like
 

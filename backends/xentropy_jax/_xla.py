@@ -1,0 +1,55 @@
+"""What XLA offers beyond jax.numpy, for the forms of `xentropy._fused`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from xentropy._typing import Array
+
+
+@jax.custom_batching.custom_vmap
+def _everywhere(flags: Array) -> Array:
+    return jnp.all(flags)
+
+
+@_everywhere.def_vmap
+def _everywhere_in_a_batch(_: int, __: Any, flags: Array) -> tuple[Array, bool]:
+    """One answer for the whole batch: with one for each, vmap would take both branches."""
+    return _everywhere(flags), False
+
+
+class XLA:
+    """What XLA offers beyond jax.numpy; on concrete values plain Python does."""
+
+    def everywhere(self, flags: Array) -> Array:
+        return _everywhere(flags)
+
+    def either(self, flag: Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+        if isinstance(flag, jax.core.Tracer):
+            return jax.lax.cond(flag, yes, no)
+        return yes() if flag else no()
+
+    def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
+        zero = jnp.zeros((), a.dtype)
+        sums = jax.lax.reduce(
+            (a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (axis,)
+        )
+        first, second = (jnp.expand_dims(one, axis) for one in sums)
+        return first, second
+
+    def some(
+        self,
+        flags: Array,
+        count: int,
+        function: Callable[..., Array],
+        arrays: tuple[Array, ...],
+        others: Array,
+    ) -> Array:
+        flat = others.reshape(-1, 1)
+        places = jnp.nonzero(flags.reshape(-1), size=count, fill_value=len(flat))[0]
+        rows = (x.reshape(len(flat), -1).at[places].get(mode="clip") for x in arrays)
+        return flat.at[places].set(function(*rows), mode="drop").reshape(others.shape)

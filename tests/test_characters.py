@@ -1,0 +1,82 @@
+"""The example of a character model runs as a user would run it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import Framework
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "characters.py"
+
+
+def run(*arguments: object, status: int = 0) -> Any:
+    """Run the example."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+    assert done.returncode == status, done.stderr
+    return done
+
+
+@pytest.fixture
+def learner(framework: Framework) -> str:
+    """A framework that the example is about."""
+    pytest.importorskip("matplotlib", reason="the example draws a plot")
+    if framework.name not in {"torch", "jax"}:
+        pytest.skip("the example is about PyTorch and JAX")
+    return framework.name
+
+
+def table(printed: str) -> tuple[dict[int, list[float]], dict[str, list[float]]]:
+    """The curves by step, and what is told of the text held out."""
+    curves, told = {}, {}
+    for line in printed.splitlines():
+        first, *rest = line.split()
+        if first.isdigit() and rest and "." in rest[0]:
+            curves[int(first)] = [float(x) for x in rest]
+        elif first in {"loss", "perplexity", "accuracy", "entropy"}:
+            told[first] = [float(x) for x in rest]
+    return curves, told
+
+
+def test_both_losses_learn_the_same(learner: str, tmp_path: Path) -> None:
+    picture = tmp_path / "curves.png"
+    options = ("--backend", learner, "--steps", 12, "--windows", 2, "--out", picture)
+    done = run(*options)
+    assert done.stderr == ""
+    classes = int(done.stdout.split()[0])
+    curves, told = table(done.stdout)
+    assert sorted(curves) == [1, 2, 3, 4, 5, 7, 9, 12]
+    np.testing.assert_allclose(curves[1], math.log(classes), rtol=1e-5)  # a head of 0 knows nothing
+    for linear, dense in curves.values():
+        assert linear == pytest.approx(dense, rel=1e-4)
+    assert max(curves[12]) < 0.8 * math.log(classes)
+    np.testing.assert_allclose(told["perplexity"], np.exp(told["loss"]), rtol=1e-4)
+    assert max(told["loss"]) < 0.8 * math.log(classes)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak as Linux tells it")
+def test_the_logits_are_not_held(learner: str) -> None:
+    options = ("--windows", 192)
+    linear, dense = (
+        json.loads(run("--measure", learner, loss, *options).stdout) for loss in ("linear", "dense")
+    )
+    logits = 192 * 64 * 2000 * 4 / 1e6
+    assert linear < dense - logits / 2
+
+
+@pytest.mark.backends("numpy")
+def test_options_that_are_refused() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        pytest.skip("the example draws a plot")
+    assert "--steps must be at least 1, got 0" in run("--steps", 0, status=2).stderr
+    assert "invalid choice: 'numpy'" in run("--backend", "numpy", status=2).stderr
