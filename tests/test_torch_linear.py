@@ -143,6 +143,13 @@ def test_every_label_dtype_and_one_label_with_an_axis() -> None:
         torch.testing.assert_close(found, F.linear_cross_entropy(x, w, labels(1), reduction=how))
 
 
+def test_places_need_a_batch() -> None:
+    _, w, _ = head((4, 3), (2,))
+    with pytest.raises(RuntimeError, match="requires batched input") as caught:
+        linear_cross_entropy(drawn(3), w, labels(2))
+    assert "does not fit linear_weight of shape (5, 2, 3)" in str(caught.value.__cause__)
+
+
 def test_the_default_label_to_leave_out() -> None:
     x, w, _ = head((4, 3), (2,))
     target = labels(4, 2)

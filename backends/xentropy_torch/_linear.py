@@ -282,7 +282,7 @@ def _check(head: Head) -> None:
 
 def _check_options(options: LinearCrossEntropyOptions, head: Head) -> None:
     """What PyTorch refuses of options: sizes that contradict each other, a dtype to add up in."""
-    (rows, *_), dtype = (*head.rows, 1), head.input.dtype
+    rows, dtype = math.prod(head.input.shape[:-1]), head.input.dtype
     if options.batch_chunk_size is not None and options.chunking_method not in (None, "auto"):
         # Whether both ways to give a size mean the same: PyTorch's own comparison.
         options._adjust(rows, head.input.shape[-1], head.weight.shape[0], dtype, head.input.device)
