@@ -73,7 +73,7 @@ class _Opaque(torch.autograd.Function):
         ctx.wanted = [ctx.needs_input_grad[1 + i] for i in MOVING]
         ctx.present = [leaf is not None for leaf in leaves]
         # The gradient waits for what each row is worth, or for a number that saves small entries.
-        ctx.later = "none" in rule or leaves[0].dtype == torch.float16
+        ctx.later = "none" in rule or Head(*leaves).hidden.dtype == torch.float16
         now = [asked and not ctx.later for asked in ctx.wanted]
         value, *made = torch.ops.xentropy.head_loss(*leaves, now, *rule)
         ctx.save_for_backward(*made, *(leaf for leaf in leaves if leaf is not None))

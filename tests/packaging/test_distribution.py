@@ -78,7 +78,7 @@ def test_one_requirement_at_run_time(metadata: email.message.Message) -> None:
 
 
 def test_the_extras(metadata: email.message.Message) -> None:
-    extras = {"all", "dask", "jax", "keras", "numpy", "parity", "tensorflow", "torch"}
+    extras = {"all", "dask", "jax", "keras", "numpy", "parity", "score", "tensorflow", "torch"}
     assert set(metadata.get_all("Provides-Extra", [])) == extras
 
 
