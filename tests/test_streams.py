@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -251,8 +252,28 @@ class TestErrors:
         stream: Any = xe.ClassStream(LABELS).update(X[:, :5])
         with pytest.raises(ValueError, match="other must be of the options"):
             stream.merge(xe.ClassStream(LABELS, temperature=2.0))
-        with pytest.raises(ValueError, match=r"other has shape \(4,\), which does not fit this"):
+        with pytest.raises(
+            ValueError, match=r"other has shape \(4,\), which does not fit rows seen"
+        ):
             stream.merge(xe.ClassStream(LABELS[:4]).update(X[:4, 5:], 5))
+        with pytest.raises(TypeError, match=r"other is computed in .*float32.*, but earlier parts"):
+            stream.merge(xe.ClassStream(LABELS).update(X[:, 5:].astype(np.float32), 5))
+
+    def test_rows_of_later_parts(self) -> None:
+        """Nothing is broadcast where no targets say how many rows there are."""
+        stream: Any = xe.ClassStream().update(X[:, :5])
+        with pytest.raises(ValueError, match=r"logits has shape \(1,\), which does not fit rows"):
+            stream.update(X[:1, 5:])
+        with pytest.raises(TypeError, match=r"logits is computed in .*float32"):
+            stream.update(X[:, 5:].astype(np.float32))
+
+    def test_no_logits_are_kept(self) -> None:
+        part = X[:, :5].copy()
+        held = weakref.ref(part)
+        stream: Any = xe.ClassStream(LABELS).update(part)
+        del part
+        assert held() is None
+        assert repr(stream) == "ClassStream(5 classes seen)"
 
     @pytest.mark.parametrize("start", [-1, 1.5])
     def test_a_start_that_is_none(self, start: Any) -> None:

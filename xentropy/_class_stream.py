@@ -74,7 +74,7 @@ class ClassStream(Generic[A]):
     >>> for start in (2, 0):
     ...     stream = stream.update(logits[:, start : start + 2], start)
     >>> print(stream.result().loss.round(6), stream.result().prediction)
-    [0.449355 0.176405] [0 3]
+    [0.449313 0.174169] [0 3]
     """
 
     def __init__(
@@ -122,14 +122,17 @@ class ClassStream(Generic[A]):
         Raises
         ------
         TypeError
-            If logits are not floating, labels are not integers, or frameworks are mixed.
+            If logits are not floating, labels are not integers, or frameworks are mixed, or
+            float64 with narrower dtypes.
         ValueError
-            If the rows are not those of the targets, or a class comes twice.
+            If the rows are not those of the targets and of earlier parts, or a class comes twice.
         """
         bound = _Bound(Inputs(logits, "logits"), self._given)
         first = self._first(start)
         bounds = (first, first + bound.count)
         self._check(bounds)
+        if self._last is not None:
+            self._last.check_rows(bound, "logits")
         found = bound.observe(*bounds)
         if self._seen is not None:
             found = bound.merge(self._seen, found)
@@ -151,6 +154,8 @@ class ClassStream(Generic[A]):
 
         Raises
         ------
+        TypeError
+            If it has seen arrays of another framework, or float64 with narrower dtypes.
         ValueError
             If the options or the rows differ, or a class was seen by both.
         """
@@ -163,7 +168,7 @@ class ClassStream(Generic[A]):
         if self._seen is None or self._last is None:
             self._seen, self._last = other._seen, other._last
         else:
-            self._last.same_rows(other._last)
+            self._last.check_rows(other._last, "other")
             self._seen = self._last.merge(self._seen, other._seen)
         for bounds in other._parts:
             self._parts = _with(self._parts, bounds)
@@ -238,9 +243,10 @@ class _Bound:
         )
 
     def observe(self, start: int, stop: int) -> Part:
-        """What a visit to the classes of the array leaves."""
+        """What a visit to the classes of the array leaves, which is then forgotten."""
         self._fit(stop, "at least")
         leaves = _partial.part_of(self.leaves, start, stop)
+        self.inputs.x, self.leaves = None, self.leaves._replace(logits=None)
         return self.inputs.backend.still(_partial.observe, (leaves, start), self.rule)
 
     def merge(self, a: Part, b: Part) -> Part:
@@ -260,14 +266,19 @@ class _Bound:
             return found
         return found._replace(loss=None, log_prob=None, correct=None)
 
-    def same_rows(self, other: _Bound) -> None:
-        """Raise if another one's rows are not these."""
-        if other.inputs.backend is not self.inputs.backend:
-            found, wanted = other.inputs.backend.name, self.inputs.backend.name
-            raise TypeError(f"other has seen arrays of {found}, but this stream those of {wanted}")
+    def check_rows(self, other: _Bound, name: str) -> None:
+        """Raise if the rows of another one, of that name, are not these."""
+        ours, theirs = self.inputs.backend, other.inputs.backend
+        if ours is not theirs:
+            raise TypeError(f"{name} is of {theirs.name}, but the stream has seen {ours.name}")
+        if self.rule.dtype != other.rule.dtype:
+            raise TypeError(
+                f"{name} is computed in {other.rule.dtype}, but earlier parts were in "
+                f"{self.rule.dtype}: float64 and narrower dtypes are not mixed"
+            )
         if other.rows != self.rows:
-            rule = "both must have seen the same rows"
-            raise _errors.shapes("other", other.rows, rule, "this stream", self.rows)
+            rule = "all parts have the same rows"
+            raise _errors.shapes(name, other.rows, rule, "rows seen earlier", self.rows)
 
     def _labels(self) -> Array | None:
         """The labels, checked as far as they can be before all classes are known."""
