@@ -311,9 +311,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("characters.png"), help="where the plot goes")
     add("--measure", nargs=2, metavar=("BACKEND", "LOSS"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    for name in ("steps", "windows"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(options, name)}")
+    for name, least in (("steps", 1), ("windows", 1), ("seed", 0)):
+        if getattr(options, name) < least:
+            parser.error(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out must be in a folder that is there, got {options.out}")
     return options
 
 

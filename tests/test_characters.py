@@ -7,6 +7,8 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +48,29 @@ def table(printed: str) -> tuple[dict[int, list[float]], dict[str, list[float]]]
     return curves, told
 
 
+def entropy_of_pairs() -> float:
+    """Of pairs of characters drawn by their counts alone: what knows no context has at least."""
+    from pydoc_data.topics import topics
+
+    text = "\n".join(topics[name] for name in sorted(topics))
+    counts = np.array(list(Counter(pairwise(text)).values()), float)
+    p = counts / counts.sum()
+    return float(-(p * np.log(p)).sum())
+
+
 def test_both_losses_learn_the_same(learner: str, tmp_path: Path) -> None:
     picture = tmp_path / "curves.png"
-    options = ("--backend", learner, "--steps", 12, "--windows", 2, "--out", picture)
+    options = ("--backend", learner, "--steps", 30, "--windows", 2, "--out", picture)
     done = run(*options)
     assert done.stderr == ""
     classes = int(done.stdout.split()[0])
     curves, told = table(done.stdout)
-    assert sorted(curves) == [1, 2, 3, 4, 5, 7, 9, 12]
+    assert sorted(curves) == [1, 2, 3, 5, 7, 10, 14, 21, 30]
     np.testing.assert_allclose(curves[1], math.log(classes), rtol=1e-5)  # a head of 0 knows nothing
     for linear, dense in curves.values():
         assert linear == pytest.approx(dense, rel=1e-4)
-    assert max(curves[12]) < 0.8 * math.log(classes)
     np.testing.assert_allclose(told["perplexity"], np.exp(told["loss"]), rtol=1e-4)
-    assert max(told["loss"]) < 0.8 * math.log(classes)
+    assert max(told["loss"]) < entropy_of_pairs()  # more than how often each pair is there
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000
 
@@ -79,4 +90,6 @@ def test_options_that_are_refused() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("the example draws a plot")
     assert "--steps must be at least 1, got 0" in run("--steps", 0, status=2).stderr
+    assert "--seed must be at least 0, got -1" in run("--seed", -1, status=2).stderr
+    assert "--out must be in a folder" in run("--out", "no/such/folder.png", status=2).stderr
     assert "invalid choice: 'numpy'" in run("--backend", "numpy", status=2).stderr
