@@ -441,3 +441,31 @@ def test_compiled_it_is_one_operation(options: dict[str, Any]) -> None:
     torch.testing.assert_close(found[1], found[0], rtol=1e-14, atol=1e-15)
     assert [name for name in seen if name.startswith("xentropy.head_loss")]
     assert not [name for name in seen if ".mm." in name or "matmul" in name]
+
+
+@pytest.mark.backends("torch")
+@pytest.mark.parametrize("label", [-1, CLASSES, 2**40])
+def test_compiled_a_label_that_is_no_class_makes_its_row_nan(label: int) -> None:
+    """Nobody looks at labels while a program is traced; the other rows are what they were."""
+    import torch
+
+    def losses(hidden: Any, weight: Any, labels: Any) -> Any:
+        return xe.linear_cross_entropy(hidden, weight, labels, reduction="none")
+
+    labels = torch.from_numpy(LABELS.astype(np.int64))
+    astray = labels.clone()
+    astray[2] = label
+    found = []
+    for function, given in ((losses, labels), (torch.compile(losses, fullgraph=True), astray)):
+        hidden, weight = (torch.as_tensor(x).clone().requires_grad_() for x in (HIDDEN, WEIGHT))
+        value = function(hidden, weight, given)
+        value.sum().backward()
+        found.append((value.detach(), hidden.grad, weight.grad))
+    (value, by_hidden, _), (lost, lost_hidden, lost_weight) = found
+    others = torch.arange(len(LABELS)) != 2
+    torch.testing.assert_close(lost[others], value[others], rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(lost_hidden[others], by_hidden[others], rtol=1e-12, atol=1e-14)
+    for gone in (lost[2], lost_hidden[2], lost_weight):
+        assert gone.isnan().all()
+    with pytest.raises(IndexError, match=str(label)):
+        losses(hidden, weight, astray)

@@ -12,7 +12,7 @@ from typing import Any
 import array_api_compat.torch as xp
 import torch
 
-from xentropy import _linear_plans, _plans, _schedule
+from xentropy import _linear_plans, _plans, _schedule, _targets
 from xentropy._backend import Rule
 from xentropy._linear import Head, LinearLoss
 from xentropy._rows import RowLoss
@@ -101,10 +101,31 @@ def _visited(leaves: Any, wanted: list[bool], rule: LinearLoss, bar: Any) -> tup
     flags = [False] * _COUNT
     for place, asked in zip(MOVING, wanted, strict=True):
         flags[place] = asked
-    plan = _plans.plan(xp, _mutable, threads=torch.get_num_threads())
     with torch.no_grad():
-        value, made = _schedule.loss_and_gradients(plan, rule, leaves, tuple(flags), bar=bar)
+        if _astray(rule, Head(*leaves)):
+            value, made = _whole(rule, leaves, tuple(flags), bar)
+        else:
+            plan = _plans.plan(xp, _mutable, threads=torch.get_num_threads())
+            value, made = _schedule.loss_and_gradients(plan, rule, leaves, tuple(flags), bar=bar)
     return value, *_filled(leaves, [made[i] for i in MOVING])
+
+
+def _astray(rule: LinearLoss, head: Head) -> bool:
+    """Whether a label is no class: nobody looked at them while the call was traced."""
+    if not rule.loss.hard:
+        return False
+    count, ignored = head.weight.shape[0], rule.loss.ignore_index
+    read = _targets.read_labels(xp, head.targets, count, ignored, torch.int64)
+    return bool((read.kept & ~read.valid).any())
+
+
+def _whole(
+    rule: LinearLoss, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...], bar: Any
+) -> tuple[Array, tuple[Array | None, ...]]:
+    """The same in the form in which the row of such a label becomes NaN."""
+    (value,), residuals = rule.forward(xp, leaves)
+    bars = (torch.ones_like(value) * bar,)
+    return value, tuple(rule.pullback(xp, leaves, residuals, bars, wanted))
 
 
 def _filled(leaves: Any, made: list[Array | None]) -> list[Array]:
