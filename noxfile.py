@@ -26,7 +26,7 @@ nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
-BACKENDS = ("numpy", "torch", "tensorflow", "jax", "keras", "strict", "together")
+BACKENDS = ("numpy", "torch", "tensorflow", "jax", "keras", "dask", "strict", "together")
 KERAS_BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 # Most of the time goes to compilers that use one core; a process takes up to 2 GB.
@@ -48,6 +48,9 @@ def tests(session: nox.Session, backend: str) -> None:
     if backend == "keras":
         on_keras(session)
         return
+    if backend == "dask":
+        on_dask(session)
+        return
     alone = ["--backend", backend, "-m", "not packaging and not needs"]
     options = ["-m", "needs"] if backend == "together" else alone
     session.run("pytest", *PARALLEL, *options, *session.posargs, env=QUIET)
@@ -62,6 +65,12 @@ def on_keras(session: nox.Session) -> None:
     for name in KERAS_BACKENDS:
         environment = QUIET | {"KERAS_BACKEND": name}
         session.run("pytest", *PARALLEL, "tests/on_keras", *session.posargs, env=environment)
+
+
+def on_dask(session: nox.Session) -> None:
+    """Test arrays of Dask, which are arrays of NumPy in chunks."""
+    options = ["--backend", "numpy", "tests/test_dask.py", *session.posargs]
+    session.run("pytest", *PARALLEL, *options, env=QUIET)
 
 
 @nox.session

@@ -132,20 +132,3 @@ def test_a_known_type_is_one_lookup(framework: Framework) -> None:
     backend = _dispatch.backend_of(x, "x")
     assert _dispatch._known[type(x)] is backend
     assert _dispatch.backend_of(x, "x") is backend
-
-
-def test_dask_stays_lazy() -> None:
-    da = pytest.importorskip("dask.array")
-    rng = np.random.default_rng(0)
-    x, labels = rng.standard_normal((8, 6)), rng.integers(0, 6, 8)
-    lazy = da.from_array(x, chunks=(4, 3))
-    value = xe.cross_entropy(lazy, da.from_array(labels, chunks=4), label_smoothing=0.1)
-    assert isinstance(value, da.Array)
-    wanted = xe.cross_entropy(x, labels, label_smoothing=0.1)
-    np.testing.assert_allclose(value.compute(), wanted, rtol=1e-14)
-    np.testing.assert_allclose(xe.softmax(lazy).compute(), xe.softmax(x), rtol=1e-14)
-    total = xe.logsumexp(lazy, axis=0).compute()
-    np.testing.assert_allclose(total, xe.logsumexp(x, axis=0), rtol=1e-14)
-    grad = xe.value_and_grad(xe.cross_entropy)(lazy, da.from_array(labels, chunks=4))[1]
-    wanted = xe.value_and_grad(xe.cross_entropy)(x, labels)[1]
-    np.testing.assert_allclose(grad.compute(), wanted, rtol=1e-13)

@@ -556,3 +556,23 @@ def test_targets_of_the_divergence(framework: Framework) -> None:
         xe.kl_divergence(x, framework.array([[1, 0, 0]] * 2, "complex64"))
     with pytest.raises(TypeError, match="logits must be real floating"):
         xe.kl_divergence(whole, x)
+
+
+@pytest.mark.backends("torch")
+@pytest.mark.parametrize("function", ["entropy", "score"])
+def test_second_derivatives_are_those_without_the_class_that_is_out(function: str) -> None:
+    import torch
+
+    x = torch.tensor([1.0, 3.0, 2.0, 5.0], dtype=torch.float64)
+    mask, label = torch.tensor([True, True, True, False]), torch.tensor(0)
+
+    def of(x: Any, **options: Any) -> Any:
+        return xe.entropy(x, **options) if function == "entropy" else told(x, **options)
+
+    def told(x: Any, **options: Any) -> Any:
+        return xe.score(x, label, **options).entropy
+
+    found = torch.autograd.functional.hessian(lambda x: of(x, where=mask), x)
+    wanted = torch.autograd.functional.hessian(of, x[:3])
+    np.testing.assert_allclose(found[:3, :3], wanted, rtol=1e-12, atol=1e-15)
+    assert not found[3].any()

@@ -256,3 +256,22 @@ def test_a_pytorch_without_them_has_no_drop_ins_for_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", [None, 5])
+def test_what_a_weight_of_0_changes_in_the_gradients(block: int | None) -> None:
+    """As it does where the logits are there: the row is silent, its derivative is not."""
+    hidden, weight = drawn(4, 3), drawn(5, 3, seed=1)
+    targets, weights = labels(4), torch.tensor([1.0, 0.0, 2.0, 0.5], dtype=torch.float64)
+    weights.requires_grad_()
+
+    def changed(loss: Any) -> Any:
+        by_weight = torch.autograd.grad(loss, weight, create_graph=True)[0]
+        return torch.autograd.grad((by_weight * drawn(5, 3, seed=2)).sum(), weights)[0]
+
+    options = {"sample_weights": weights, "reduction": "sum"}
+    with xe.options(block_size=block):
+        found = changed(xe.linear_cross_entropy(hidden, weight, targets, **options))
+    wanted = changed(xe.cross_entropy(hidden @ weight.T, targets, **options))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    assert wanted[1] != 0

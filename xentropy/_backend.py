@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xentropy._options import Options, current
 from xentropy._typing import Array, DType, Kind, Namespace
 
 if TYPE_CHECKING:
     from xentropy._known import Plan
+    from xentropy._shards import Group
 
 
 A = TypeVar("A")
@@ -91,6 +92,10 @@ class Backend:
         """Why arrays of this class are not taken, or None."""
         return None
 
+    def takes(self, x: Array) -> bool:
+        """Whether `adopt` also makes an array of another framework its own."""
+        return False
+
     def adopt(self, x: Array) -> Array:
         """An array as the namespace's own kind (a variable becomes its value)."""
         return x
@@ -149,6 +154,17 @@ class Backend:
     def options(self) -> Options:
         """The options that hold, see `xentropy.options`."""
         return current()
+
+    def aside(self, function: Callable[..., T], *args: Any) -> T:
+        """What a function gives that a compiler which traces the call must not look into."""
+        return function(*args)
+
+    def group(self, group: Any) -> Group:
+        """What holds the classes with these arrays, by what the framework calls a group."""
+        raise TypeError(
+            f"group must be left out for arrays of {self.name}, which knows no groups of "
+            f"processes or devices, got {group!r}"
+        )
 
     def plan(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
         """How a rule is evaluated: in blocks of rows, or, without a plan, whole."""

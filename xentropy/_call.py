@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
 from xentropy import _errors
 from xentropy._backend import Backend, Rule
-from xentropy._dispatch import backend_of
+from xentropy._dispatch import aside, backend_of
 from xentropy._typing import Array
+
+if TYPE_CHECKING:
+    from xentropy._shards import Group
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -18,13 +21,16 @@ A = TypeVar("A")
 class Call(NamedTuple, Generic[A]):
     """A rule and its leaves, checked and ready for one backend.
 
-    ``form`` makes one result of several values.
+    ``form`` makes one result of several values. ``group`` holds the classes, if these are some;
+    ``given`` are the targets as they were passed.
     """
 
     backend: Backend
     rule: Rule
     leaves: tuple[Array | None, ...]
     form: Callable[..., A] | None = None
+    group: Group | None = None
+    given: Any = None
 
     def value(self) -> A:
         """The value, differentiable by the framework."""
@@ -46,12 +52,31 @@ def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
 
     @wraps(prepare)
     def function(*args: P.args, **kwargs: P.kwargs) -> A:
-        return prepare(*args, **kwargs).value()
+        if kwargs.get("group") is None:
+            return prepare(*args, **kwargs).value()
+        return cast("A", aside(_of_group, prepare, args, kwargs))
 
     # The signature that help and documentation show is the function's: they ask the inner one.
     prepare.__annotations__["return"] = function.__annotations__["return"] = "A"
     function.__xentropy_prepare__ = prepare  # type: ignore[attr-defined]
     return function
+
+
+def _of_group(prepare: Callable[..., Call[A]], args: tuple[Any, ...], kwargs: Any) -> A:
+    """The value of a function that was given a group."""
+    return prepared(prepare, args, kwargs).value()
+
+
+def prepared(
+    prepare: Callable[..., Call[A]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Call[A]:
+    """The call, as all members of a group agree on it where one is given."""
+    if kwargs.get("group") is None:
+        return prepare(*args, **kwargs)
+    # Imported by the first call that needs it: `import xentropy` stays light.
+    from xentropy._agreement import agreed
+
+    return agreed(prepare, args, kwargs)
 
 
 def value_and_grad(
@@ -108,7 +133,7 @@ def value_and_grad(
 
     @wraps(loss)
     def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[A, Any]:
-        call: Call[A] = prepare(*args, *more, **{**options, **kwargs})
+        call: Call[A] = prepared(prepare, (*args, *more), {**options, **kwargs})
         names = (call.rule.names[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
         wanted = _wanted(call, names)
         place = _place(call.rule, of)

@@ -10,6 +10,7 @@ from xentropy._inputs import Inputs
 from xentropy._losses import scaling
 from xentropy._partial import Part
 from xentropy._rows import Leaves, RowLoss
+from xentropy._score import RowScore
 from xentropy._scoring import Score
 from xentropy._typing import Array
 
@@ -234,6 +235,7 @@ class _Bound:
         self.count, self.rows = cast("int", inputs.shape[axis]), inputs.rows(axis)
         index = inputs.backend.index_dtype
         self.rule = RowLoss(inputs.dtype, index, axis, True, "logits", **given.options)
+        self.told = RowScore(self.rule)
         self.leaves = Leaves(
             inputs.x,
             self._labels(),
@@ -247,11 +249,11 @@ class _Bound:
         self._fit(stop, "at least")
         leaves = _partial.part_of(self.leaves, start, stop)
         self.inputs.x, self.leaves = None, self.leaves._replace(logits=None)
-        return self.inputs.backend.still(_partial.observe, (leaves, start), self.rule)
+        return self.inputs.backend.still(_partial.observe, (leaves, start), self.told)
 
     def merge(self, a: Part, b: Part) -> Part:
         """The union of two parts."""
-        return self.inputs.backend.still(_partial.merge, (a, b), self.rule)
+        return self.inputs.backend.still(_partial.merge, (a, b), self.told)
 
     def scores(self, part: Part, count: int) -> Score[Any]:
         """The scores of rows of which all ``count`` classes have been seen."""
@@ -261,7 +263,8 @@ class _Bound:
             ignored = self.rule.ignore_index
             self.inputs.check_labels(labels, count, ignored, self.given.targets)
         leaves = self.leaves._replace(logits=part.own.max)
-        found = Score(*self.inputs.backend.still(_partial.scores, (leaves, part), self.rule))
+        values, *_ = self.inputs.backend.still(_partial.scores, (leaves, part), self.told)
+        found = Score(*values)
         if labels is not None:
             return found
         return found._replace(loss=None, log_prob=None, correct=None)

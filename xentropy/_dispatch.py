@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xentropy._typing import Array
 
 if TYPE_CHECKING:
     from xentropy._backend import Backend
+    from xentropy._shards import Group
+
+A = TypeVar("A")
 
 GROUP = "xentropy.backends"
 
@@ -43,6 +46,12 @@ def _jax() -> Backend:
     return xentropy_jax.backend
 
 
+def _dask() -> Backend:
+    import xentropy_dask
+
+    return xentropy_dask.backend
+
+
 # Literal imports, so that a compiler that traces a first call can follow them.
 _BUILT_IN: dict[str, Callable[[], Backend]] = {
     "numpy": _numpy,
@@ -50,6 +59,7 @@ _BUILT_IN: dict[str, Callable[[], Backend]] = {
     "tensorflow": _tensorflow,
     "jax": _jax,
     "jaxlib": _jax,
+    "dask": _dask,
 }
 
 
@@ -57,6 +67,22 @@ def backend_of(x: Array, name: str) -> Backend:
     """The backend for an array; ``name`` is the parameter that errors speak of."""
     backend = _known.get(type(x))
     return _find(x, name) if backend is None else backend
+
+
+def group_of(group: Any) -> Group:
+    """A group by what its framework calls one; a TypeError if it is none of a framework's."""
+    backend = _of_module(type(group).__module__)
+    if backend is None:
+        raise TypeError(f"group must be a group of a framework, got {group!r}")
+    return backend.group(group)
+
+
+def aside(function: Callable[..., A], *args: Any) -> A:
+    """What a function gives that torch.compile must not look into: processes that talk."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.compiler.is_compiling():
+        return _torch().aside(function, *args)
+    return function(*args)
 
 
 def _find(x: Array, name: str) -> Backend:

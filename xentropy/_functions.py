@@ -127,6 +127,7 @@ def logsumexp(
     b: Any = None,
     where: Any = None,
     return_sign: bool = False,
+    group: Any = None,
 ) -> Call[A]:
     r"""The logarithm of a sum of exponentials.
 
@@ -150,6 +151,9 @@ def logsumexp(
         True at the entries that count; shaped as b.
     return_sign : bool, default False
         Whether to return the logarithm of the sum's magnitude and the sum's sign.
+    group : optional
+        Who holds the entries along the one ``axis``, where x is the caller's slice of them, as in
+        `cross_entropy`; ``b``, unless it is one number, and ``where`` belong to the slice.
 
     Returns
     -------
@@ -187,14 +191,19 @@ def logsumexp(
     """
     from xentropy._maps import LogSumExp
 
-    inputs = Inputs(x, "x")
+    inputs = Inputs(x, "x", group)
     axes = _axes(inputs, axis)
     single = axes[0] if len(axes) == 1 else None
+    if group is not None and single is None:
+        raise _errors.option("axis", "a single one where a group holds its entries", axis)
     signed = bool(return_sign)
     rule = LogSumExp(inputs.dtype, axes, bool(keepdims), signed)
     factors = _factors(inputs, b, single, signed=signed)
+    if group is not None:
+        _check_slice(inputs, factors, axes[0])
     leaves = (inputs.x, factors, inputs.mask(where, single))
-    return Call(inputs.backend, rule, leaves, _with_sign(inputs.xp) if signed else None)
+    form = _with_sign(inputs.xp) if signed else None
+    return Call(inputs.backend, rule, leaves, form, inputs.group)
 
 
 @public
@@ -322,6 +331,15 @@ def _with_sign(xp: Namespace) -> Callable[..., Any]:
         return SignedLog(value, sign)
 
     return form
+
+
+def _check_slice(inputs: Inputs, b: Array | None, axis: int) -> None:
+    """Raise for factors that would be both the slice's own and those of all."""
+    shape = () if b is None else inputs.backend.shape(b)
+    own = shape[-1:] if len(shape) == 1 else shape[axis : axis + 1]
+    if shape and own != inputs.shape[axis : axis + 1]:
+        rule = "with a group it is one number, or has an entry for every class of the slice"
+        raise _errors.shapes("b", shape, rule, inputs.name, inputs.shape)
 
 
 def _factors(inputs: Inputs, b: Any, axis: int | None, *, signed: bool) -> Array | None:

@@ -32,6 +32,7 @@ def linear_cross_entropy(
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
     normalizer: Normalizer | float | Array = "weights",
+    group: Any = None,
 ) -> Call[A]:
     r"""Cross-entropy of a linear head; its logits are never held.
 
@@ -60,6 +61,9 @@ def linear_cross_entropy(
         multiplied at all where arrays are eager.
     temperature, softcap, z_loss, reduction, normalizer
         As in `cross_entropy`.
+    group : optional
+        Who holds the classes, where ``weight`` and ``bias`` are the caller's slice of them, as in
+        `cross_entropy`; ``hidden`` is the same for every member, and so is its gradient.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def linear_cross_entropy(
     """
     from xentropy._linear import LinearLoss
 
-    inputs = _Head(hidden, weight, bias)
+    inputs = _Head(hidden, weight, bias, group)
     rule, (_, labels, *others, _) = rows(
         inputs,
         targets,
@@ -115,7 +119,7 @@ def linear_cross_entropy(
     leaves = (inputs.x, inputs.weight, labels, inputs.bias, *others)
     # The rule sees all rows along one axis.
     linear = LinearLoss(replace(rule, axis=1), _tile(inputs))
-    return Call(inputs.backend, linear, leaves)
+    return Call(inputs.backend, linear, leaves, group=inputs.group, given=targets)
 
 
 @public
@@ -177,7 +181,7 @@ def linear_score(
     head = {"bias": bias, **options, "reduction": "none"}
     call = call_of(linear_cross_entropy, hidden, weight, targets, **head)
     rule = LinearScore(RowScore(call.rule.loss), call.rule.tile)  # type: ignore[attr-defined]
-    return Call(call.backend, rule, call.leaves, Score)
+    return call._replace(rule=rule, form=Score)
 
 
 def _tile(inputs: Inputs) -> int | None:
@@ -198,8 +202,8 @@ def _tile(inputs: Inputs) -> int | None:
 class _Head(Inputs):
     """The arrays of a head; to all others it stands for its logits."""
 
-    def __init__(self, hidden: Any, weight: Any, bias: Any) -> None:
-        super().__init__(hidden, "hidden")
+    def __init__(self, hidden: Any, weight: Any, bias: Any, group: Any = None) -> None:
+        super().__init__(hidden, "hidden", group)
         if not self.shape:
             raise ValueError("hidden has shape (): it must have at least one axis, (..., D)")
         self.weight = self._floating(weight, "weight")

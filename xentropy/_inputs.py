@@ -6,12 +6,15 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from xentropy import _errors
+from xentropy import _errors, _labels
 from xentropy._backend import Backend
 from xentropy._dispatch import backend_of
-from xentropy._typing import Array, Namespace, Normalizer, Reduction
+from xentropy._typing import Array, Normalizer, Reduction
+
+if TYPE_CHECKING:
+    from xentropy._shards import Group
 
 Shape = tuple[int | None, ...]
 
@@ -24,8 +27,9 @@ _PYTHON = (numbers.Number, list, tuple)
 class Inputs:
     """The arrays of one call: the first decides the backend, the others must fit it."""
 
-    def __init__(self, x: Array, name: str) -> None:
+    def __init__(self, x: Array, name: str, group: Any = None) -> None:
         self.backend: Backend = backend_of(x, name)
+        self.group: Group | None = None if group is None else self.backend.group(group)
         self.xp = self.backend.xp
         self.name = name
         self.x = self.backend.adopt(x)
@@ -39,7 +43,7 @@ class Inputs:
         if isinstance(value, _PYTHON):
             return self.backend.make(value, self.x, floating=floating)
         other = backend_of(value, name)
-        if other is not self.backend:
+        if other is not self.backend and not self.backend.takes(value):
             raise TypeError(
                 f"{name} is an array of {other.name}, but {self.name} is one of "
                 f"{self.backend.name}: all arrays of a call must be of one framework"
@@ -155,7 +159,8 @@ class Inputs:
             rule = f"integer labels, or probabilities of shape {_errors.show(self.shape)}"
             raise _errors.dtype("targets", rule, targets.dtype)
         count = self.shape[axis]
-        if count is not None:
+        # Of some of the classes nobody knows yet how many there are.
+        if count is not None and self.group is None:
             self.check_labels(targets, count, ignore_index, value)
         return targets, True
 
@@ -168,26 +173,8 @@ class Inputs:
             )
 
     def check_labels(self, labels: Array, count: int, ignore_index: int | None, given: Any) -> None:
-        """Raise an IndexError for the first label that is no class and is not ignored.
-
-        Labels that cannot be looked at pass: their rows become NaN. The error shows what was
-        ``given``, before a backend made it its own.
-        """
-        seen = self.backend.look(labels)
-        if seen is None or _all_classes(*seen, count, ignore_index):
-            return
-        # Imported by the first call that needs it: `import xentropy` stays light.
-        from xentropy._targets import read_labels
-
-        xp, values = seen
-        read = read_labels(xp, values, count, ignore_index, xp.int64)
-        place = _first(xp, read.kept & ~read.valid)
-        if place is not None:
-            shown = (self.backend.look(given) if hasattr(given, "dtype") else None) or seen
-            value = shown[1][place]
-            # PyTorch turns its uint64 into a Python number by tolist alone.
-            plain = value.tolist() if hasattr(value, "tolist") else int(value)
-            raise _errors.label(plain, place, count)
+        """Raise an IndexError for the first label that is no class and is not ignored."""
+        _labels.check_labels(self.backend, labels, count, ignore_index, given)
 
     def not_negative(self, array: Array, name: str) -> None:
         """Raise a ValueError for the first factor below 0 that can be looked at."""
@@ -195,43 +182,9 @@ class Inputs:
         if seen is None:
             return
         xp, values = seen
-        place = _first(xp, values < 0)
+        place = _labels.first(xp, values < 0)
         if place is not None:
             raise _errors.entry(name, place, float(values[place]), "at least 0")
-
-
-def _all_classes(xp: Namespace, labels: Array, count: int, ignore_index: int | None) -> bool:
-    """Whether the smallest and the largest label are classes, ignored ones left aside.
-
-    Almost always they are, and two visits to the labels tell it: where they do not, it takes many
-    more to find the first label that is none.
-    """
-    if 0 in labels.shape:
-        return True
-    outside = {n for n in _extremes(xp, labels) if not 0 <= n < count}
-    if outside != {ignore_index}:
-        return not outside
-    # An ignored row may as well have a label of 0.
-    rest = xp.where(labels == ignore_index, xp.zeros_like(labels), labels)
-    return all(0 <= n < count for n in _extremes(xp, rest))
-
-
-def _extremes(xp: Namespace, x: Array) -> tuple[int, int]:
-    """The smallest and the largest entry; an array's own methods are quickest where it has them."""
-    low, high = getattr(x, "min", None), getattr(x, "max", None)
-    if low is None or high is None:
-        return int(xp.min(x)), int(xp.max(x))
-    return int(low()), int(high())
-
-
-def _first(xp: Namespace, flags: Array) -> tuple[int, ...] | None:
-    """The place of the first True, or None."""
-    shape = tuple(flags.shape)
-    if 0 in shape:
-        return None
-    flat = xp.astype(xp.reshape(flags, (-1,)), xp.int32)
-    first = int(xp.argmax(flat, axis=0))
-    return unravel(first, shape) if int(flat[first]) else None
 
 
 def same_shape(found: Shape, wanted: Shape) -> bool:
@@ -242,15 +195,6 @@ def same_shape(found: Shape, wanted: Shape) -> bool:
     return len(found) == len(wanted) and all(
         n is None or m is None or n == m for n, m in zip(found, wanted, strict=True)
     )
-
-
-def unravel(flat: int, shape: Sequence[int | None]) -> tuple[int, ...]:
-    """The place in an array of a flat index."""
-    place: list[int] = []
-    for length in reversed(shape):
-        flat, last = divmod(flat, length or 1)
-        place.append(last)
-    return tuple(reversed(place))
 
 
 def known(function: str, options: Mapping[str, Any], names: Any) -> None:

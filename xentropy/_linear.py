@@ -113,8 +113,14 @@ def bounds(length: Any, size: int) -> list[Bounds]:
     """Bounds of parts of about one size; an unknown length is not cut."""
     if not isinstance(length, int) or length <= size:
         return [(0, length)]
-    count = -(-length // size)
-    return [(length * i // count, length * (i + 1) // count) for i in range(count)]
+    return evenly(length, -(-length // size))
+
+
+def evenly(length: Any, count: int) -> list[Bounds]:
+    """Bounds of some parts of about one size; the first one is not empty."""
+    if count == 1:
+        return [(0, length)]
+    return [(-(-length * i // count), -(-length * (i + 1) // count)) for i in range(count)]
 
 
 class Bars(NamedTuple):
@@ -227,14 +233,16 @@ class LinearLoss:
 
     def cuts(self, xp: Namespace, head: Head, count: Any, *, again: bool) -> Cuts:
         """How ``count`` rows are cut; and classes, if fewer rows than pay would fit otherwise."""
-        tile, classes = self.tile or TILE, shape_of(xp, head.weight)[0]
+        tile, here = self.tile or TILE, shape_of(xp, head.weight)[0]
+        classes = _widest(xp, here)
         rows = _fitting(tile, classes)
         few = min(FEW, count) if isinstance(count, int) else FEW
         mask = head.where is not None and head.where.ndim > 1
         if again or mask or not self.loss.hard or rows >= few:
-            return Cuts(bounds(count, rows), [(0, classes)])
+            return Cuts(bounds(count, rows), [(0, here)])
         rows = min(MANY, count) if isinstance(count, int) else MANY
-        return Cuts(bounds(count, rows), bounds(classes, _fitting(tile, rows)))
+        parts = len(bounds(classes, _fitting(tile, rows)))
+        return Cuts(bounds(count, rows), evenly(here, parts))
 
     def _observed(self, xp: Namespace, head: Head, *, again: bool) -> Left:
         """What a visit to all rows leaves."""
@@ -351,8 +359,8 @@ class LinearScore:
     def cuts(self, xp: Namespace, head: Head) -> Cuts:
         """Blocks of rows: a row's prediction is one number of all classes."""
         classes = shape_of(xp, head.weight)[0]
-        rows = bounds(shape_of(xp, head.hidden)[0], _fitting(self.tile or TILE, classes))
-        return Cuts(rows, [(0, classes)])
+        size = _fitting(self.tile or TILE, _widest(xp, classes))
+        return Cuts(bounds(shape_of(xp, head.hidden)[0], size), [(0, classes)])
 
     def pull(
         self, xp: Namespace, leaves: Leaves, tile: Tile, want: Leaves, *, again: bool
@@ -370,7 +378,7 @@ def pulled(
     rule: LinearLoss | LinearScore,
     cuts: Cuts,
     head: Head,
-    left: Left,
+    left: Any,
     bars: Bars,
     want: Head,
     *,
@@ -379,7 +387,7 @@ def pulled(
     """The gradients by the leaves, rows along one axis, in the compute dtype.
 
     Class by class of parts, so that the gradient by each part of the weight is summed up at once;
-    those by rows are sums over the parts.
+    those by rows are sums over the parts. ``left`` is a named tuple of numbers of rows.
     """
     blocks = [_block(xp, rule, head, left, bars, block, cuts) for block in cuts.rows]
     by_rows: list[Head | None] = [None] * len(blocks)
@@ -403,7 +411,7 @@ def _block(
     xp: Namespace,
     rule: LinearLoss | LinearScore,
     head: Head,
-    left: Left,
+    left: Any,
     bars: Bars,
     block: Bounds,
     cuts: Cuts,
@@ -412,7 +420,8 @@ def _block(
     rows, own, those = head, left, bars.rows
     if len(cuts.rows) > 1:  # PyTorch's older vmap cannot take the whole of an array as a part
         here = slice(*block)
-        rows, own = rows_of(head, *block), Left(*(x[here, ...] for x in left))
+        rows = rows_of(head, *block)
+        own = left._make(None if x is None else x[here, ...] for x in left)
         those = tuple(x if x is None or x.ndim == 0 else x[here, ...] for x in those)
     whole = row_targets(xp, rule.loss, rows) if len(cuts.classes) > 1 else None
     return Tile(rows, 0, whole, own, bars._replace(rows=those))
@@ -449,11 +458,14 @@ def may_idle(rule: RowLoss, head: Head) -> bool:
 
 
 def silenced(xp: Namespace, rule: RowLoss, head: Head) -> Array:
-    """The hidden rows, 0 where a row has no weight: what it holds must not meet its gradient 0."""
+    """The hidden rows, where a row has no weight without what its gradient 0 must not meet.
+
+    Finite entries stay: the derivative by the weight has them.
+    """
     hidden = xp.astype(head.hidden, rule.dtype)
     if not may_idle(rule, head):
         return hidden
-    silent = row_scale(xp, rule, head) == 0
+    silent = (row_scale(xp, rule, head) == 0) & ~xp.isfinite(hidden)
     return xp.where(silent, xp.zeros_like(hidden), hidden)
 
 
@@ -462,7 +474,7 @@ def row_scale(xp: Namespace, rule: RowLoss, head: Head) -> Array:
     if head.sample_weights is not None:
         scale = xp.reshape(xp.astype(head.sample_weights, rule.dtype), (-1, 1))
     else:
-        scale = xp.ones_like(xp.astype(xp.sum(head.hidden, axis=1, keepdims=True), rule.dtype))
+        scale = xp.ones_like(xp.astype(xp.sum(head.hidden, axis=-1, keepdims=True), rule.dtype))
     labels = row_targets(xp, rule, head).labels if rule.hard else None
     return scale if labels is None else xp.where(labels.kept, scale, xp.zeros_like(scale))
 
@@ -495,6 +507,12 @@ def added(a: Head | None, b: Head) -> Head:
     if a is None:
         return b
     return Head(*(x if y is None else x + y for x, y in zip(a, b, strict=True)))
+
+
+def _widest(xp: Namespace, classes: Any) -> Any:
+    """The most classes that any device holds: all of them cut rows alike, and meet at each cut."""
+    widest = getattr(xp, "widest", None)
+    return classes if widest is None else widest(classes)
 
 
 def _fitting(size: int, other: Any) -> int:

@@ -32,6 +32,7 @@ def cross_entropy(
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
     normalizer: Normalizer | float | Array = "weights",
+    group: Any = None,
 ) -> Call[A]:
     r"""Cross-entropy between logits and labels or probabilities.
 
@@ -80,6 +81,12 @@ def cross_entropy(
         What a mean divides by: the sum of all coefficients, the number of rows that are kept,
         the number of all rows, or a number, such as the count of all tokens of an accumulated
         batch. A mean over nothing is 0.
+    group : optional
+        Who holds the classes, where ``logits`` are the caller's slice of them: in PyTorch a
+        ``ProcessGroup`` or a ``DeviceMesh`` of one dimension, in JAX the name of an axis of
+        ``shard_map``. Labels are numbered over all classes and the same for every member;
+        probabilities, ``class_weights`` and ``where`` belong to the slice. The loss is the same
+        for every member, and of the gradients each has its own.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def cross_entropy(
     1.871525e-13
     """
     source: Source = "logits" if from_logits else "probabilities"
-    inputs = Inputs(logits, "logits")
+    inputs = Inputs(logits, "logits", group)
     if not from_logits:
         _only_logits(temperature=(temperature, 1.0), softcap=(softcap, None), z_loss=(z_loss, 0.0))
     rule, leaves = rows(
@@ -137,7 +144,7 @@ def cross_entropy(
         normalizer=normalizer,
         **scaling(temperature, softcap, z_loss),
     )
-    return Call(inputs.backend, rule, leaves)
+    return Call(inputs.backend, rule, leaves, group=inputs.group, given=targets)
 
 
 @public

@@ -75,11 +75,16 @@ class Softmax(_OfSoftmax):
         """The probabilities, or their logarithms, in the dtype of x."""
         given = MapLeaves(*leaves)
         left, seen = self._visit(xp, given, again=again)
-        if self.log:
-            value = -_stats.surprisal(xp, seen, left.max)
-        else:
-            value = _stats.probabilities(xp, seen, left.max)
-        return (xp.astype(value, given.x.dtype),), left
+        return (self._told(xp, given, left, seen),), left
+
+    def of_part(self, xp: Namespace, leaves: MapLeaves, left: Rest) -> Array:
+        """The values of some classes, by the statistics of all."""
+        return self._told(xp, leaves, left, self._visit(xp, leaves, left)[1])
+
+    def _told(self, xp: Namespace, leaves: MapLeaves, left: Rest, seen: Shares) -> Array:
+        tell = _stats.surprisal if self.log else _stats.probabilities
+        value = tell(xp, seen, left.max)
+        return xp.astype(-value if self.log else value, leaves.x.dtype)
 
     def pullback(
         self,
@@ -176,12 +181,13 @@ class LogSumExp:
     ) -> tuple[tuple[Array, ...], SumRest]:
         """The logsumexp in the compute dtype, and the sign of the sum as an integer."""
         given = SumLeaves(*leaves)
-        x, b = self._entries(xp, given)
+        x, b = self.entries(xp, given)
         base = self._base(xp, x, b)
         scores = self._scores(xp, x, b, base)
-        peak = _stats.peak_of(xp, scores, self._axis, again=again)
+        peak = _stats.peak_of(xp, scores, self.axis, again=again)
+        base = xp.zeros_like(peak) if base is None else base
         lead, signs = self._signs(xp, scores, b)
-        seen = _stats.shares(xp, scores, peak, axis=self._axis, signs=signs, again=again)
+        seen = _stats.shares(xp, scores, peak, axis=self.axis, signs=signs, again=again)
         left = SumRest(peak, seen.rest, base)
         if not self.signed:
             value = base + (peak + xp.log1p(seen.rest))
@@ -203,10 +209,10 @@ class LogSumExp:
         """The gradients by x, the softmax, and by b, exp(x - logsumexp); 0 of an empty sum."""
         given, want = SumLeaves(*leaves), SumLeaves(*wanted)
         peak, rest, base = residuals
-        x, b = self._entries(xp, given)
+        x, b = self.entries(xp, given)
         scores = self._scores(xp, x, b, base)
         lead, signs = self._signs(xp, scores, b)
-        seen = _stats.shares(xp, scores, peak, axis=self._axis, rest=rest, signs=signs, again=again)
+        seen = _stats.shares(xp, scores, peak, axis=self.axis, rest=rest, signs=signs, again=again)
         empty = peak == -float("inf")
         bar = xp.reshape(bars[0], _stats.shape_of(xp, peak))
         by_x = by_b = None
@@ -218,29 +224,30 @@ class LogSumExp:
             weight = xp.exp((x - base) - peak) / (1 + seen.rest)
             weight = weight if lead is None else lead * weight
             by_b = bar * xp.where(empty, xp.zeros_like(weight), weight)
-            by_b = sum_to(xp, self._back(xp, by_b, given.x), given.b, self._axis)
+            by_b = sum_to(xp, self._back(xp, by_b, given.x), given.b, self.axis)
             by_b = xp.astype(by_b, given.b.dtype)
         return SumLeaves(by_x, by_b)
 
     @property
-    def _axis(self) -> int:
+    def axis(self) -> int:
+        """The axis that is summed over, or the one that several become."""
         return self.axes[0] if len(self.axes) == 1 else -1
 
-    def _entries(self, xp: Namespace, leaves: SumLeaves) -> tuple[Array, Array | None]:
+    def entries(self, xp: Namespace, leaves: SumLeaves) -> tuple[Array, Array | None]:
         """x and b with one class axis; a masked entry is one that is counted 0 times."""
         x = xp.astype(leaves.x, self.dtype)
-        b = along(xp, leaves.b, x.ndim, self._axis)
-        x = masked(xp, x, along(xp, leaves.where, x.ndim, self._axis))
+        b = along(xp, leaves.b, x.ndim, self.axis)
+        x = masked(xp, x, along(xp, leaves.where, x.ndim, self.axis))
         if b is not None:
             b = xp.astype(b, self.dtype) + xp.zeros_like(x)
         return self._flat(xp, x), None if b is None else self._flat(xp, b)
 
-    def _base(self, xp: Namespace, x: Array, b: Array | None) -> Array:
+    def _base(self, xp: Namespace, x: Array, b: Array | None) -> Array | None:
         """The largest entry that counts; taking it off first leaves log b its precision."""
         if b is None:
-            return xp.zeros_like(xp.max(x, axis=self._axis, keepdims=True))
+            return None
         counted = xp.where(b == 0, xp.zeros_like(x) - float("inf"), x)
-        largest = xp.max(counted, axis=self._axis, keepdims=True)
+        largest = xp.max(counted, axis=self.axis, keepdims=True)
         return xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
 
     def _scores(self, xp: Namespace, x: Array, b: Array | None, base: Array) -> Array:
@@ -258,8 +265,8 @@ class LogSumExp:
         if not self.signed or b is None:
             return None, None
         sign = xp.where(b < 0, -xp.ones_like(b), xp.ones_like(b))
-        first = xp.argmax(scores, axis=self._axis, keepdims=True)
-        lead = _stats.pick(xp, sign, first, self._axis)
+        first = xp.argmax(scores, axis=self.axis, keepdims=True)
+        lead = _stats.pick(xp, sign, first, self.axis)
         # Infinite terms of both signs have no sum.
         torn = (scores == float("inf")) & (lead != sign)
         return lead, xp.where(torn, xp.zeros_like(sign) + float("nan"), lead * sign)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from xentropy import _errors
-from xentropy._call import Call, prepare_of
+from xentropy._call import Call, prepare_of, prepared
 from xentropy._heads import linear_score
 from xentropy._scoring import score
 from xentropy._typing import Array, Namespace
@@ -127,7 +127,8 @@ class RowStream:
             As from the function.
         """
         prepare, args, fixed = prepare_of(self._function)
-        call = prepare(*args, *arrays, **{**fixed, **self._options, **options})
+        every = {**fixed, **self._options, **options}
+        call: Call[Any] = prepared(prepare, (*args, *arrays), every)
         self._add(_Sums(*_of_block(call)))
         return self
 

@@ -11,7 +11,7 @@ from xentropy._links import Link
 from xentropy._maps import sum_to
 from xentropy._reduction import Reducer
 from xentropy._stats import Coefficients, Shares, Stats, times
-from xentropy._targets import Targets, Weigh
+from xentropy._targets import Targets, Weigh, Whole
 from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction, Source
 
 
@@ -108,12 +108,23 @@ class RowLoss:
         """The gradients by the wanted leaves, given the gradient by the reduced loss."""
         given, want = Leaves(*leaves), Leaves(*wanted)
         visit = self.visit(xp, given, Left(*residuals), again=again)
-        by_first, others = self.pull(xp, given, want, visit, bars[0])
-        if by_first is None:
-            return others
-        return others._replace(logits=self.shaped(xp, given, by_first))
+        return self.pull(xp, given, want, visit, bars)
 
     def pull(
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        want: Leaves,
+        visit: Visit,
+        bars: tuple[Array | None, ...],
+    ) -> Leaves:
+        """The gradients by the wanted leaves, of a visit."""
+        by_first, others = self.pull_apart(xp, leaves, want, visit, bars[0])
+        if by_first is None:
+            return others
+        return others._replace(logits=self.shaped(xp, leaves, by_first))
+
+    def pull_apart(
         self, xp: Namespace, leaves: Leaves, want: Leaves, visit: Visit, bar: Array
     ) -> tuple[Array | None, Leaves]:
         """The gradients by the first leaf, not in its dtype yet, and by the others."""
@@ -132,14 +143,21 @@ class RowLoss:
     # The visit.
 
     def visit(
-        self, xp: Namespace, leaves: Leaves, left: Left | None = None, *, again: bool = False
+        self,
+        xp: Namespace,
+        leaves: Leaves,
+        left: Left | None = None,
+        whole: Whole | None = None,
+        *,
+        again: bool = False,
     ) -> Visit:
         """Visit the rows; with what an earlier visit left, only as far as a pullback needs.
 
-        ``again`` visits in operations that can be differentiated to any order.
+        ``whole`` is what that one told of rows of which these are some classes. ``again`` visits
+        in operations that can be differentiated to any order.
         """
         scores = self.scores(xp, leaves)
-        targets = self.targets(xp, leaves, scores)
+        targets = self.targets(xp, leaves, scores)._replace(whole=whole)
         t = _targets.coefficients(xp, targets)
         balanced = t
         if leaves.alpha is not None:
@@ -175,7 +193,7 @@ class RowLoss:
         """What makes the coefficients of rows of scores."""
         labels = given = None
         if self.hard:
-            count = _stats.shape_of(xp, scores)[self.axis]
+            count = _stats.class_count(xp, scores, self.axis)
             kept_axis = xp.expand_dims(leaves.targets, axis=self.axis)
             labels = _targets.read_labels(xp, kept_axis, count, self.ignore_index, self.index_dtype)
         else:

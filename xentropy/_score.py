@@ -75,9 +75,20 @@ class RowScore:
         again: bool = False,
     ) -> tuple[Array | None, ...]:
         """The gradients by the wanted leaves, given those by the floating outputs."""
-        given, want, bar = Leaves(*leaves), Leaves(*wanted), Bars(*bars)
+        given, want = Leaves(*leaves), Leaves(*wanted)
         visit = self.loss.visit(xp, given, Left(*residuals), again=again)
-        axis = self.loss.axis
+        return self.pull(xp, given, want, visit, bars)
+
+    def pull(
+        self,
+        xp: Namespace,
+        given: Leaves,
+        want: Leaves,
+        visit: Visit,
+        bars: tuple[Array | None, ...],
+    ) -> Leaves:
+        """The gradients by the wanted leaves, of a visit."""
+        bar, axis = Bars(*bars), self.loss.axis
         wide = Bars(*(None if x is None else xp.expand_dims(x, axis=axis) for x in bar))
         by_first, others = self._of_loss(xp, given, want, visit, bar.loss)
         if want.targets and not self.loss.hard and wide.log_prob is not None:
@@ -100,7 +111,7 @@ class RowScore:
     ) -> tuple[Array | None, Leaves]:
         """What the loss pulls back; where nobody asks for it not even its NaN."""
         if bar is not None:
-            return self.loss.pull(xp, leaves, want, visit, bar)
+            return self.loss.pull_apart(xp, leaves, want, visit, bar)
         still = (
             xp.zeros_like(leaf) if asked else None for leaf, asked in zip(leaves, want, strict=True)
         )

@@ -96,4 +96,4 @@ def score(logits: A, targets: Any, **options: Unpack[RowOptions]) -> Call[Score[
 
     _inputs.known("score", options, RowOptions)
     call = call_of(cross_entropy, logits, targets, **options, reduction="none")
-    return Call(call.backend, RowScore(call.rule), call.leaves, Score)  # type: ignore[arg-type]
+    return call._replace(rule=RowScore(call.rule), form=Score)  # type: ignore[arg-type]

@@ -31,6 +31,15 @@ class Stats(NamedTuple):
     mass: Array
 
 
+class Contribution(NamedTuple):
+    """What some classes add to the sums over all; ``tops`` is 1 where they attain the maximum."""
+
+    rest: Array
+    tops: Array
+    gap: Array
+    mass: Array
+
+
 class Coefficients(NamedTuple):
     """Target coefficients t_j = on [j = label] + spread * weights_j + dense_j; None is absent.
 
@@ -110,10 +119,29 @@ def cut(xp: Namespace, gradient: Array, mask: Array | None) -> Array:
 
 
 def class_numbers(xp: Namespace, x: Array, axis: int, dtype: Any) -> Array:
-    """The numbers 0 to K - 1, shaped to broadcast along the class axis of ``x``."""
-    device = getattr(x, "device", None)
+    """The numbers of the classes, shaped to broadcast along the class axis of ``x``.
+
+    They are 0 to K - 1, but in a namespace whose arrays hold some of the classes.
+    """
+    device, first = getattr(x, "device", None), getattr(xp, "first_class", None)
     numbers = xp.arange(shape_of(xp, x)[axis], dtype=dtype, device=device)
+    if first is not None:
+        numbers = numbers + first(numbers.shape[0])
     return along(xp, numbers, x.ndim, axis)
+
+
+def class_count(xp: Namespace, x: Array, axis: int) -> Any:
+    """How many classes there are, those that other arrays hold included."""
+    count, total = shape_of(xp, x)[axis], getattr(xp, "all_classes", None)
+    return count if total is None else total(count)
+
+
+def sums(xp: Namespace, *arrays: Array, axis: int) -> list[Array]:
+    """The sums of several arrays along an axis, which is kept; one message where they travel."""
+    together = getattr(xp, "class_sums", None)
+    if together is not None:
+        return cast("list[Array]", together(*arrays, axis=axis))
+    return [xp.sum(x, axis=axis, keepdims=True) for x in arrays]
 
 
 def pick(xp: Namespace, x: Array, label: Array, axis: int) -> Array:
@@ -241,9 +269,9 @@ def _rest(
     """r: the classes below the maximum, and every class but one that attains it."""
     zero = xp.zeros_like(exp)
     one = xp.ones_like(exp) if signs is None else signs
-    others = xp.sum(xp.where(top, zero, exp), axis=axis, keepdims=True)
-    ties = xp.sum(xp.where(top, one, zero), axis=axis, keepdims=True) - 1
-    return xp.where(peak == -float("inf"), xp.zeros_like(others), others + ties)
+    below_top, at_top = xp.where(top, zero, exp), xp.where(top, one, zero)
+    others, ties = sums(xp, below_top, at_top, axis=axis)
+    return xp.where(peak == -float("inf"), xp.zeros_like(others), others + (ties - 1))
 
 
 def _shares_again(
@@ -298,15 +326,30 @@ def identity(xp: Namespace, like: Array) -> Stats:
 def merge(xp: Namespace, a: Stats, b: Stats, *, temperature: float = 1.0) -> Stats:
     """The statistics of the union of two disjoint sets of classes of the same rows."""
     peak = xp.maximum(a.max, b.max)
-    down_a, down_b = (below(xp, s.max, peak, temperature) for s in (a, b))
-    sum_a, sum_b = (
-        xp.where(s.max == -float("inf"), xp.zeros_like(s.rest), 1 + s.rest) * xp.exp(down)
-        for s, down in ((a, down_a), (b, down_b))
-    )
-    # The side that attains the maximum leaves its own top class out; the other side counts whole.
-    rest = xp.where(a.max >= b.max, a.rest + sum_b, sum_a + b.rest)
-    gap = (a.gap + times(xp, a.mass, -down_a)) + (b.gap + times(xp, b.mass, -down_b))
-    return Stats(peak, rest, gap, a.mass + b.mass)
+    parts = [contribution(xp, stats, peak, temperature=temperature) for stats in (a, b)]
+    return united(xp, peak, Contribution(*(sum(fields) for fields in zip(*parts, strict=True))))
+
+
+def contribution(
+    xp: Namespace, stats: Stats, peak: Array, *, temperature: float = 1.0
+) -> Contribution:
+    """What some classes add to the sums over all, of which ``peak`` is the largest logit.
+
+    Where they attain it, one top class of theirs is counted apart: the rest may be far below 1.
+    """
+    down, zero = below(xp, stats.max, peak, temperature), xp.zeros_like(stats.rest)
+    attains = stats.max == peak
+    lower = xp.where(stats.max == -float("inf"), zero, 1 + stats.rest) * xp.exp(down)
+    tops = xp.astype(attains & (peak != -float("inf")), zero.dtype)
+    gap = stats.gap + times(xp, stats.mass, -down)
+    return Contribution(xp.where(attains, stats.rest, lower), tops, gap, stats.mass)
+
+
+def united(xp: Namespace, peak: Array, total: Contribution) -> Stats:
+    """The statistics of all classes, by what their parts add up to."""
+    rest = total.rest + (total.tops - 1)
+    rest = xp.where(peak == -float("inf"), xp.zeros_like(rest), rest)
+    return Stats(peak, rest, total.gap, total.mass)
 
 
 def moment(xp: Namespace, seen: Shares, axis: int) -> Array:
@@ -315,23 +358,19 @@ def moment(xp: Namespace, seen: Shares, axis: int) -> Array:
     return xp.sum(gaps, axis=axis, keepdims=True)
 
 
-def merge_moment(
-    xp: Namespace, a: tuple[Stats, Array], b: tuple[Stats, Array], *, temperature: float = 1.0
+def lowered_moment(
+    xp: Namespace, stats: Stats, own: Array, peak: Array, *, temperature: float = 1.0
 ) -> Array:
-    """The `moment` of the union of two disjoint sets of classes of the same rows.
+    """What some classes add to the `moment` of all, of which ``peak`` is the largest logit.
 
-    A part that lies d below the other one's maximum has e^d (moment + (1 + r) d): its own top,
-    whose term was 0, is below the new one.
+    Those that lie d below it have e^-d (moment + (1 + r) d): their own top, whose term was 0, is
+    below the new one.
     """
-    peak = xp.maximum(a[0].max, b[0].max)
-    total = xp.zeros_like(peak)
-    for stats, own in (a, b):
-        down = below(xp, stats.max, peak, temperature)
-        empty = down == -float("inf")
-        near, zero = xp.where(empty, xp.zeros_like(down), down), xp.zeros_like(own)
-        lowered = xp.exp(near) * (own - (1 + stats.rest) * near)
-        total = total + xp.where(empty, zero, lowered)
-    return total
+    down, zero = below(xp, stats.max, peak, temperature), xp.zeros_like(own)
+    empty = down == -float("inf")
+    near = xp.where(empty, zero, down)
+    lowered = xp.exp(near) * (own - (1 + stats.rest) * near)
+    return xp.where(empty, zero, lowered)
 
 
 # What the statistics tell.
@@ -435,8 +474,10 @@ def pullback_entropy(xp: Namespace, seen: Shares, peak: Array, total: Array, *, 
     if seen.again:
         # The top's own gap is 0, but not its derivative.
         crest, zero = _crest(xp, seen, peak), xp.zeros_like(p)
-        own = xp.sum(xp.where(seen.top, p * seen.below, zero), axis=axis, keepdims=True)
-        gap = xp.where(seen.top, -seen.below * crest.beyond - mean, gap + own)
+        # Elsewhere it may be -inf, whose products have no derivative.
+        below = xp.where(seen.top, seen.below, zero)
+        own = xp.sum(p * below, axis=axis, keepdims=True)
+        gap = xp.where(seen.top, -below * crest.beyond - mean, gap + own)
     return times(xp, p, gap)
 
 

@@ -12,7 +12,7 @@ over which alone the smoothing is spread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from xentropy._stats import Coefficients, along, class_numbers, counted, shape_of, times
 from xentropy._typing import Array, DType, Namespace
@@ -32,12 +32,24 @@ class Labels(NamedTuple):
     here: Array = None
 
 
+class Whole(NamedTuple):
+    """What only all classes of a row tell, where an array holds some of them.
+
+    ``share`` is e / K_i, None without smoothing; ``own`` the class weight of the label, None
+    where it can be looked up or there are none; ``total`` is mass_i, None for labels: it is 1.
+    """
+
+    share: Array = None
+    own: Array = None
+    total: Array = None
+
+
 class Targets(NamedTuple):
     """What makes the coefficients: every array in the compute dtype, with all the dimensions.
 
     ``labels`` or ``given`` is there, never both; ``scale`` is s_i, ``weights`` c_j, ``mask`` is
-    True at the classes that take part, ``like`` has the shape of the logits. ``share`` is e / K_i
-    where these are some of the classes, and None where they are all.
+    True at the classes that take part, ``like`` has the shape of the logits. ``whole`` is there
+    where these are some of the classes.
     """
 
     labels: Labels | None
@@ -48,7 +60,7 @@ class Targets(NamedTuple):
     smoothing: float
     like: Array
     axis: int
-    share: Array = None
+    whole: Whole | None = None
 
 
 def read_labels(
@@ -81,6 +93,8 @@ def _row(xp: Namespace, targets: Targets) -> Array:
     if targets.labels is not None:
         kept = targets.labels.kept
         return xp.astype(xp.ones_like(kept), targets.like.dtype)
+    if targets.whole is not None:
+        return xp.ones_like(targets.whole.total)
     return xp.ones_like(xp.sum(targets.like, axis=targets.axis, keepdims=True))
 
 
@@ -112,8 +126,8 @@ def _factors(xp: Namespace, targets: Targets) -> Array:
 
 def _share(xp: Namespace, targets: Targets) -> Array:
     """e / K_i of every row."""
-    if targets.share is not None:
-        return targets.share
+    if targets.whole is not None:
+        return targets.whole.share
     ones = _factors(xp, targets._replace(weights=None))
     count = xp.sum(ones, axis=targets.axis, keepdims=True)
     return targets.smoothing / xp.where(count == 0, xp.ones_like(count), count)
@@ -126,7 +140,7 @@ def coefficients(xp: Namespace, targets: Targets) -> Coefficients:
         return _soft(xp, targets, scale)
     on = scale * (1 - targets.smoothing)
     if targets.weights is not None:
-        on = on * lookup(xp, targets.weights, targets.labels.index)
+        on = on * _own_weight(xp, targets)
     if targets.labels.here is not None:
         on = xp.where(targets.labels.here, on, xp.zeros_like(on))
     missing = targets.labels.kept & ~targets.labels.valid
@@ -135,6 +149,21 @@ def coefficients(xp: Namespace, targets: Targets) -> Coefficients:
         return Coefficients(label=targets.labels.index, on=on)
     spread = scale * _share(xp, targets)
     return Coefficients(targets.labels.index, on, spread, _factors(xp, targets))
+
+
+def _own_weight(xp: Namespace, targets: Targets) -> Array:
+    """The class weight of every label."""
+    if targets.whole is not None and targets.whole.own is not None:
+        return targets.whole.own
+    labels = cast("Labels", targets.labels)
+    return lookup(xp, targets.weights, labels.index)
+
+
+def _mass(xp: Namespace, targets: Targets) -> Array:
+    """mass_i of probabilities."""
+    if targets.whole is not None:
+        return targets.whole.total
+    return xp.sum(targets.given, axis=targets.axis, keepdims=True)
 
 
 def _soft(xp: Namespace, targets: Targets, scale: Array) -> Coefficients:
@@ -146,8 +175,7 @@ def _soft(xp: Namespace, targets: Targets, scale: Array) -> Coefficients:
     dense = dense if targets.weights is None else dense * targets.weights
     if targets.smoothing == 0:
         return Coefficients(dense=dense)
-    total = xp.sum(targets.given, axis=targets.axis, keepdims=True)
-    spread = times(xp, scale * _share(xp, targets), total)
+    spread = times(xp, scale * _share(xp, targets), _mass(xp, targets))
     return Coefficients(dense=dense, spread=spread, weights=_factors(xp, targets))
 
 
@@ -180,12 +208,13 @@ def part(xp: Namespace, whole: Targets, start: int, like: Array) -> Targets:
         None if x is None else x[:, start : start + count] for x in (whole.weights, whole.mask)
     )
     share = None if whole.smoothing == 0 else _share(xp, whole)
-    return Targets(labels, None, whole.scale, weights, mask, whole.smoothing, like, 1, share)
+    known = Whole(share)
+    return Targets(labels, None, whole.scale, weights, mask, whole.smoothing, like, 1, known)
 
 
 def is_part(targets: Targets) -> bool:
     """Whether these are some of the classes."""
-    return targets.labels is not None and targets.labels.here is not None
+    return targets.whole is not None
 
 
 def belief(xp: Namespace, targets: Targets) -> Coefficients:
@@ -203,7 +232,7 @@ def _pattern(xp: Namespace, targets: Targets) -> Array:
     """v_ij, dense: for the gradients by weights, which need every class anyway."""
     if targets.labels is None:
         base = targets.given
-        total = xp.sum(base, axis=targets.axis, keepdims=True)
+        total = _mass(xp, targets)
     else:
         index = targets.labels.index
         here = class_numbers(xp, targets.like, targets.axis, index.dtype) == index

@@ -28,6 +28,7 @@ class HeadOptions(TypedDict, total=False):
     temperature: float
     softcap: float | None
     z_loss: float
+    group: Any
 
 
 class RowOptions(HeadOptions, total=False):

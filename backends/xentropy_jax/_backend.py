@@ -19,8 +19,10 @@ from xentropy._options import current
 from xentropy._reduction import reduce
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
-from xentropy_jax import _head
+from xentropy_jax import _head, _slices, _tangents
 from xentropy_jax._apart import apart, joined
+from xentropy_jax._devices import ARRAYS
+from xentropy_jax._groups import JaxGroup, group_of
 from xentropy_jax._xla import XLA
 
 A = TypeVar("A")
@@ -30,7 +32,7 @@ T = TypeVar("T")
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _attached(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
-    return rule.forward(jnp, leaves)[0]
+    return rule.forward(ARRAYS, leaves)[0]
 
 
 @partial(_attached.defjvp, symbolic_zeros=True)
@@ -40,8 +42,8 @@ def _push(rule: Rule, primals: Any, tangents: Any) -> tuple[tuple[Array, ...], t
     So one gradient formula, the core's, serves forward mode, reverse mode and their mixtures.
     """
     (leaves,), (directions,) = primals, tangents
-    values, slopes = _slopes(rule, leaves, directions, _wanted(rule, directions))
-    return values, (*slopes, *map(_no_slope, values[len(slopes) :]))
+    values, slopes = _slopes(rule, leaves, directions, _tangents.wanted(rule, directions))
+    return values, (*slopes, *map(_tangents.no_slope, values[len(slopes) :]))
 
 
 def _slopes(
@@ -51,47 +53,17 @@ def _slopes(
     wanted: tuple[bool, ...],
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The values, and the derivatives of the floating ones as the wanted leaves move."""
-    values, residuals = rule.forward(jnp, leaves)
+    values, residuals = rule.forward(ARRAYS, leaves)
     residuals = jax.lax.stop_gradient(residuals)
 
     def pull(bars: tuple[Array, ...]) -> tuple[Array, ...]:
-        gradients = rule.pullback(jnp, leaves, residuals, bars, wanted, again=True)
+        gradients = rule.pullback(ARRAYS, leaves, residuals, bars, wanted, again=True)
         return tuple(g for g, moved in zip(gradients, wanted, strict=True) if moved)
 
     moved = tuple(d for d, moves in zip(directions, wanted, strict=True) if moves)
     count = len(rule.outputs)
     (slopes,) = jax.linear_transpose(pull, values[:count])(moved)
     return values, slopes
-
-
-def _wanted(rule: Rule, directions: tuple[Any, ...]) -> tuple[bool, ...]:
-    """Which leaves move that have a gradient."""
-    named = zip(rule.names, directions, strict=True)
-    return tuple(name not in rule.constant and _moves(slope) for name, slope in named)
-
-
-def _moves(direction: Any) -> bool:
-    """Whether a leaf has a tangent; one that stands still has no gradient, which may be inf."""
-    still = isinstance(direction, jax.custom_derivatives.SymbolicZero)
-    return direction is not None and not still and direction.dtype != jax.dtypes.float0
-
-
-def _dense(direction: Any) -> Any:
-    """A tangent as an array."""
-    if not isinstance(direction, jax.custom_derivatives.SymbolicZero):
-        return direction
-    still = jax.dtypes.float0 if direction.dtype == jax.dtypes.float0 else direction.dtype
-    import numpy as np
-
-    make = np.zeros if still == jax.dtypes.float0 else jnp.zeros
-    return make(direction.shape, still)
-
-
-def _no_slope(value: Array) -> Any:
-    """What JAX wants as the tangent of a value that is not floating."""
-    import numpy as np
-
-    return np.zeros(value.shape, jax.dtypes.float0)
 
 
 # Losses of logits have forms that XLA fuses, see `xentropy._fused`.
@@ -113,7 +85,7 @@ def _push_observed(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Any, Any
     (leaves,), (directions,) = primals, tangents
     value, left = _observed(rule, leaves)
     still = jax.tree.map(jnp.zeros_like, left)
-    wanted = _wanted(rule, directions)
+    wanted = _tangents.wanted(rule, directions)
     if not any(wanted[1:]):
         slope = jnp.zeros_like(value)
         if wanted[0]:
@@ -121,7 +93,7 @@ def _push_observed(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Any, Any
         return (value, left), (slope, still)
     (slope,) = _slopes(rule, leaves, directions, wanted)[1]
     masses = partial(_fused.masses, jnp, rule)
-    dense = tuple(map(_dense, directions))
+    dense = tuple(map(_tangents.dense, directions))
     mass = jax.jvp(masses, (leaves,), (Leaves(*dense),))[1]
     return (value, left), (slope, still._replace(mass=mass))
 
@@ -161,7 +133,7 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, P
     constant = jax.lax.stop_gradient(left)
 
     def general(leaves: Leaves) -> Array:
-        return _fused.general_gradient(jnp, rule, leaves, constant)
+        return _fused.general_gradient(ARRAYS, rule, leaves, constant)
 
     found = _gradient(rule, leaves, left)
     slope = jax.jvp(general, (leaves,), (directions,))[1]
@@ -172,7 +144,7 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, P
     if label is None:
         return found, along
     own = jnp.take_along_axis(slope, label, axis=rule.axis)
-    return found, along._replace(label=_no_slope(label), own=own)
+    return found, along._replace(label=_tangents.no_slope(label), own=own)
 
 
 # The loss of a head makes its gradients in the visit, see `xentropy._linear_scan`.
@@ -186,9 +158,9 @@ def _of_head(rule: LinearLoss, leaves: Head) -> Array:
 @partial(_of_head.defjvp, symbolic_zeros=True)
 def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Array]:
     (leaves,), (directions,) = primals, tangents
-    wanted = _wanted(rule, directions)
+    wanted = _tangents.wanted(rule, directions)
     if not _linear_scan.moves(wanted):
-        dense = Head(*map(_dense, directions))
+        dense = Head(*map(_tangents.dense, directions))
         value, slope = jax.jvp(partial(_of_blocks, rule), (leaves,), (dense,))
         return value, slope
     value, made = _both_of_head(rule, wanted, leaves)
@@ -263,6 +235,8 @@ def _scores_of_rows(rule: LinearScore, leaves: Leaves) -> tuple[Array, ...]:
 
 
 def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
+    if _slices.is_of_slices(rule):
+        return _slices.evaluated(rule, leaves)
     if _linear_scan.scans(rule, leaves):
         if isinstance(rule, LinearScore):
             return _scores_of_blocks(rule, Head(*leaves))
@@ -276,6 +250,8 @@ def _evaluated(rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...
 def _both(
     rule: Any, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...], of: int
 ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    if _slices.is_of_slices(rule):
+        return _slices.both(rule, leaves, wanted, of)
     if _fused.suits(rule, leaves) and not any(wanted[1:]):
         given = Leaves(*leaves)
         value, left = _observed(rule, given)
@@ -290,9 +266,9 @@ def _both(
         return (value,), gradients
     if _linear_scan.scans(rule, leaves):
         return _both_of_blocks(rule, Head(*leaves), wanted, of)
-    values, residuals = rule.forward(jnp, leaves)
+    values, residuals = rule.forward(ARRAYS, leaves)
     bars = ones_of(jnp, rule, values, of)
-    return values, tuple(rule.pullback(jnp, leaves, residuals, bars, wanted, again=True))
+    return values, tuple(rule.pullback(ARRAYS, leaves, residuals, bars, wanted, again=True))
 
 
 def _both_of_blocks(
@@ -337,6 +313,10 @@ class JaxBackend(Backend):
             return None
         here = all(device.platform == "cpu" for device in x.devices())
         return (np, np.asarray(x)) if here else None
+
+    def group(self, group: Any) -> JaxGroup:
+        """An axis of `jax.shard_map`, by its name."""
+        return group_of(group)
 
     def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
         """What no transformation differentiates."""

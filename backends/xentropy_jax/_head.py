@@ -20,6 +20,7 @@ from xentropy._linear import Head, LinearLoss, LinearScore
 from xentropy._linear_scan import Rows, Step, Sums
 from xentropy._rows import RowLoss
 from xentropy._typing import Array, DType
+from xentropy_jax._devices import by_devices
 from xentropy_jax._xla import XLA
 
 # Of so many classes at a time a product is added to the weight's gradient.
@@ -55,8 +56,9 @@ class Loops(XLA):
         return total
 
     def added(self, total: Array, made: Array, hidden: Array) -> Array:
-        """Part by part of the classes: the product never has the size of the weight."""
-        return _added(total, made, hidden)
+        """Part by part of the classes; where devices share them their parts are small."""
+        (found,) = by_devices(_added_by_parts, _added, total, made, hidden)
+        return found
 
     def fused(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """All of it is compiled."""
@@ -87,8 +89,13 @@ def _push_logits(each: RowLoss, primals: Any, tangents: Any) -> tuple[Array, Arr
     return _logits(each, rows), slope
 
 
-def _added(total: Array, made: Array, hidden: Array) -> Array:
-    """total + made.T @ hidden, part by part: the product never has the size of the weight."""
+def _added(total: Array, made: Array, hidden: Array) -> list[Array]:
+    """total + made.T @ hidden."""
+    return [total + jnp.matmul(made.T, hidden)]
+
+
+def _added_by_parts(total: Array, made: Array, hidden: Array) -> list[Array]:
+    """The same part by part: the product never has the size of the weight."""
     classes = total.shape[0]
     whole = classes // PART
 
@@ -101,7 +108,7 @@ def _added(total: Array, made: Array, hidden: Array) -> Array:
     if whole:
         total = jax.lax.fori_loop(0, whole, lambda i, total: add(total, i * PART, PART), total)
     rest = classes - whole * PART
-    return add(total, whole * PART, rest) if rest else total
+    return [add(total, whole * PART, rest) if rest else total]
 
 
 # Everything else.

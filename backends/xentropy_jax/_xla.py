@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from xentropy._typing import Array
+from xentropy_jax import _devices
 
 
 @jax.custom_batching.custom_vmap
@@ -34,12 +35,7 @@ class XLA:
         return yes() if flag else no()
 
     def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
-        zero = jnp.zeros((), a.dtype)
-        sums = jax.lax.reduce(
-            (a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (axis,)
-        )
-        first, second = (jnp.expand_dims(one, axis) for one in sums)
-        return first, second
+        return _devices.sum_both(a, b, axis)
 
     def some(
         self,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import array_api_compat.torch as xp
 import torch
 
-from xentropy import _fused, _plans, _schedule
+from xentropy import _errors, _fused, _plans, _schedule
 from xentropy._backend import Backend, Rule
 from xentropy._known import Plan
 from xentropy._options import Options, current
+from xentropy._sharded import Sharded
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_torch import _mutable, _opaque
 
 if TYPE_CHECKING:
     from xentropy._linear import LinearLoss
     from xentropy._rows import RowLoss
+    from xentropy._shards import Group
+    from xentropy_torch._spread import Local
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -239,7 +244,9 @@ class TorchBackend(Backend):
         return x.device
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
-        """On the host, and neither traced, faked, exported nor under a function transform."""
+        """On the host, and neither traced, faked, spread nor under a function transform."""
+        if type(x) not in _PLAIN and _is_spread(x):
+            return None
         if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing() or _watched():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
@@ -248,6 +255,18 @@ class TorchBackend(Backend):
         """What autograd does not see."""
         with torch.no_grad():
             return super().still(function, arrays, rule)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # PyTorch has no types for it
+    def aside(self, function: Callable[..., T], *args: Any) -> T:
+        """What a function gives that torch.compile does not look into: its graph breaks here."""
+        return function(*args)
+
+    def group(self, group: Any) -> Group:
+        """A ProcessGroup, or a DeviceMesh of one dimension."""
+        # Imported by the first call that needs it: not every PyTorch is built with it.
+        from xentropy_torch._groups import group_of
+
+        return group_of(group)
 
     def unrolls(self) -> bool:
         """Under torch.compile."""
@@ -259,7 +278,10 @@ class TorchBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
-        compiling = torch.compiler.is_compiling()
+        spread = _spread(rule, leaves)
+        if spread is not None:
+            return spread.dressed(self.apply(spread.rule, spread.leaves))
+        compiling, rule = torch.compiler.is_compiling(), _in_slices(rule, leaves)
         chosen = None if compiling else plan(rule, leaves)
         if chosen is not None:
             return (_in_blocks(rule, chosen, leaves),)
@@ -289,7 +311,14 @@ class TorchBackend(Backend):
         out: Array | None = None,
     ) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """The values, and the gradients of one, all detached."""
+        spread = _spread(rule, leaves)
+        if spread is not None:
+            if out is not None:
+                raise _errors.option("out", "left out where arguments are DTensors", type(out))
+            values, by = self.value_and_grad(spread.rule, spread.leaves, wanted, of)
+            return spread.dressed(values), spread.dressed_gradients(by)
         with torch.no_grad():
+            rule = _in_slices(rule, leaves)
             chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
             if chosen is not None and _schedule.moves(rule, wanted):
                 into = out if out is None or _apart(out, leaves) else None
@@ -297,6 +326,24 @@ class TorchBackend(Backend):
                 return (value,), _plans.written(_mutable, found, out)
             values, gradients = super().value_and_grad(rule, leaves, wanted, of)
             return values, _plans.written(_mutable, gradients, out)
+
+
+def _spread(rule: Rule, leaves: tuple[Array | None, ...]) -> Local | None:
+    """What a process computes, where arrays are spread over a mesh."""
+    if all(leaf is None or type(leaf) in _PLAIN for leaf in leaves):
+        return None
+    if not any(_is_spread(leaf) for leaf in leaves):
+        return None
+    # Imported by the first call that needs it: not every PyTorch is built with it.
+    from xentropy_torch._spread import local
+
+    return local(rule, leaves)
+
+
+def _is_spread(x: Array | None) -> bool:
+    """Whether it is a DTensor; of a module that is not loaded there are none."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(x, module.DTensor)
 
 
 def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:
@@ -317,11 +364,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
     into: no trace, no mode, no function transform, no forward mode. PyTorch's operations have
     threads of their own.
     """
-    if not _schedule.suits(rule, leaves) or _tracing() or _watched() or _pushing():
-        return None
-    if torch._C._are_functorch_transforms_active():
-        return None
-    if not all(x is None or (type(x) in _PLAIN and x.device.type == "cpu") for x in leaves):
+    if not _schedule.suits(rule, leaves) or not _open(leaves):
         return None
     if torch.is_grad_enabled():
         asked = tuple(x is not None and x.requires_grad for x in leaves)
@@ -331,6 +374,22 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def _open(leaves: tuple[Array | None, ...]) -> bool:
+    """Whether leaves can be read and written to here and now, and nobody looks on."""
+    if _tracing() or _watched() or _pushing() or torch._C._are_functorch_transforms_active():
+        return False
+    return all(x is None or (type(x) in _PLAIN and x.device.type == "cpu") for x in leaves)
+
+
+def _in_slices(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
+    """A rule of slices with its plan in blocks, where it can have one."""
+    if torch.compiler.is_compiling() or type(rule) is not Sharded or not _open(leaves):
+        return rule
+    if 0 in leaves[0].shape:  # type: ignore[union-attr]  # it is there
+        return rule
+    return replace(rule, plan=_plans.plan(xp, _mutable, threads=torch.get_num_threads()))
 
 
 def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Array:

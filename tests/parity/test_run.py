@@ -197,9 +197,9 @@ def test_backends_that_are_not_installed_are_named_as_skipped(monkeypatch, capsy
 def test_modes_are_those_that_a_backend_has():
     assert {n: b.modes for n, b in BACKENDS.items()} == {
         "numpy": ("eager",),
-        "torch": ("eager", "compiled", "drop-in"),
+        "torch": ("eager", "compiled", "sharded", "drop-in"),
         "tensorflow": ("eager", "compiled", "drop-in"),
-        "jax": ("eager", "compiled", "drop-in"),
+        "jax": ("eager", "compiled", "sharded", "drop-in"),
         "keras": ("drop-in",),
         "strict": ("eager",),
     }

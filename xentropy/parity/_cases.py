@@ -16,6 +16,7 @@ from xentropy.parity.cases._options import gradients, options, together
 from xentropy.parity.cases._policy import policy
 from xentropy.parity.cases._score import score
 from xentropy.parity.cases._shapes import labels, shapes
+from xentropy.parity.cases._sharded import sharded
 from xentropy.parity.cases._variants import focal, generalized, poly, sigmoid_focal
 from xentropy.parity.cases._worked import worked
 
@@ -40,6 +41,7 @@ GROUPS = (
     generalized,
     score,
     linear,
+    sharded,
     derivatives,
     digits,
     errors,

@@ -45,8 +45,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--mode",
         choices=(*MODES, "all"),
         default="all",
-        help="eager; compiled by the framework's own compiler; the drop-ins beside the "
-        "framework's own functions; or all (the default)",
+        help="eager; compiled by the framework's own compiler; sharded, the classes held by "
+        "several processes or devices; the drop-ins beside the framework's own functions; or all "
+        "(the default)",
     )
     parser.add_argument(
         "--case",

@@ -19,7 +19,7 @@ from xentropy.parity._case import OPERANDS, Array, Case
 from xentropy.parity._cases import identity, select
 from xentropy.parity._stream import Stream
 from xentropy.parity.columns import adapter, drop_in
-from xentropy.parity.columns._adapter import Adapter
+from xentropy.parity.columns._adapter import Adapter, Together
 from xentropy.parity.columns._twins import Call, Twin
 
 Cell = dict[str, Any]
@@ -48,9 +48,16 @@ def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:
     return shared.values()
 
 
-def bench(framework: Adapter, case: Case, column: str) -> Bench:
+def bench(framework: Adapter | Together, case: Case, column: str) -> Bench | Shared:
     """Where the cases of one program are computed in a column."""
+    if isinstance(framework, Together):
+        return Shared(framework)
     return (DropIns if drop_in(column) else Bench)(framework, case, column)
+
+
+def computed(framework: Adapter, case: Case) -> Cell:
+    """A cell of ours alone."""
+    return Program(framework, case, _call(framework, case)).attempt(case, again=not case.raises)
 
 
 class Bench:
@@ -83,14 +90,19 @@ class Bench:
     @property
     def beside(self) -> bool:
         """Whether the framework's own function is computed too; compiled, only for a policy."""
-        return not self.column.endswith(" compiled") or bool(self.case.policy)
+        return not self.traced or bool(self.case.policy)
+
+    @property
+    def traced(self) -> bool:
+        """Whether programs are compiled, which takes time."""
+        return self.column.endswith((" compiled", " sharded"))
 
     def compute(self, case: Case) -> Cell:
         """One cell."""
         lacking = self.framework.lacks(case)
         if lacking or self.ours is None:
             return {"skipped": f"no {lacking or 'function of the framework for it'}"}
-        again = not self.column.endswith(" compiled") and not case.raises
+        again = not self.traced and not case.raises
         with self.framework.context(case):
             cell = self.ours.attempt(case, again=again)
             if self.native is None or self.twin is None or not self.beside:
@@ -99,8 +111,27 @@ class Bench:
             return cell | {"native": {"name": self.twin.name} | theirs}
 
 
+class Shared:
+    """The same of processes that hold slices: they compute it among themselves."""
+
+    def __init__(self, framework: Together) -> None:
+        self.framework = framework
+        framework.start()
+
+    def compute(self, case: Case) -> Cell:
+        """One cell."""
+        lacking = self.framework.lacks(case)
+        return {"skipped": f"no {lacking}"} if lacking else self.framework.cell(case)
+
+
 class DropIns(Bench):
     """The same of a drop-in: the framework's own function is called, by our import."""
+
+    def compute(self, case: Case) -> Cell:
+        """One cell; that of a case about slices is measured where there are some."""
+        if case.group == "sharded":
+            return {"skipped": "no drop-in takes slices of the classes"}
+        return super().compute(case)
 
     @cached_property
     def ours(self) -> Program | None:

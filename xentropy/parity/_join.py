@@ -17,7 +17,7 @@ from xentropy.parity._case import Case
 from xentropy.parity._cases import identity
 from xentropy.parity._drop_in import declared, measure, undeclared, unmeasured
 from xentropy.parity._matrix import Cell, Column, Finding, Matrix, Spread
-from xentropy.parity.columns import drop_in, inspected, left_out
+from xentropy.parity.columns import drop_in, inspected, left_out, sharded
 
 #: What is computed once more with no gradient asked for: the same is expected of it.
 ALONE = " alone"
@@ -70,7 +70,8 @@ def _verdict(
     case: Case, column: str, exact: Quantity | None, held: Quantity, native: Quantity
 ) -> tuple[str, str, list[Finding]]:
     if case.expects_error(inspected(column)):
-        wrong = _wrong_error(case, held)
+        # The shapes in a message are those of slices.
+        wrong = _wrong_error(replace(case, says=()) if sharded(column) else case, held)
         return ("bad" if wrong else "good"), wrong or _error_text(held), []
     if "error" in held:
         return "bad", _error_text(held), []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 
-from xentropy.parity.columns._adapter import Adapter
+from xentropy.parity.columns._adapter import Adapter, Together
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class Backend:
     packages : tuple of str
         What it needs to be installed.
     modes : tuple of str
-        Its columns: eager, compiled where it has a compiler, drop-in where it has drop-ins.
-    inspects : bool
-        Whether values can be read in eager mode, so that a bad label is an error and not a NaN.
+        Its columns: eager, compiled where it has a compiler, sharded where several can hold the
+        classes, drop-in where it has drop-ins.
+    blind : tuple of str
+        The modes in which values cannot be read, so that a bad label is a NaN and not an error.
     left_out : mapping of str to mapping of str to str
         For a mode, the quantities that the backend cannot have there, and why. One that is left out
         without being declared here makes a cell bad.
@@ -31,7 +32,7 @@ class Backend:
 
     packages: tuple[str, ...]
     modes: tuple[str, ...] = ("eager",)
-    inspects: bool = True
+    blind: tuple[str, ...] = ("compiled",)
     left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -41,7 +42,7 @@ class Backend:
 
 
 #: The groups of columns, in their order.
-MODES = ("eager", "compiled", "drop-in")
+MODES = ("eager", "compiled", "sharded", "drop-in")
 
 _PLAIN = "there is no automatic differentiation"
 _WITHOUT = {"eager": {"jvp": _PLAIN, "hvp": _PLAIN}}
@@ -50,17 +51,22 @@ _WITHOUT = {"eager": {"jvp": _PLAIN, "hvp": _PLAIN}}
 BACKENDS = {
     "numpy": Backend(("numpy",), left_out=_WITHOUT),
     "torch": Backend(("torch",), MODES),
-    "tensorflow": Backend(("tensorflow",), MODES),
-    "jax": Backend(("jax",), MODES),
+    "tensorflow": Backend(("tensorflow",), ("eager", "compiled", "drop-in")),
+    "jax": Backend(("jax",), MODES, blind=("compiled", "sharded")),
     "keras": Backend(("keras", "tensorflow"), ("drop-in",)),
-    "strict": Backend(("array_api_strict",), inspects=False, left_out=_WITHOUT),
+    "strict": Backend(("array_api_strict",), blind=MODES, left_out=_WITHOUT),
 }
 
 
 def inspected(column: str) -> bool:
     """Whether a column, named by its backend and mode, can read values."""
     backend, _, mode = column.partition(" ")
-    return mode != "compiled" and BACKENDS[backend].inspects
+    return mode not in BACKENDS[backend].blind
+
+
+def sharded(column: str) -> bool:
+    """Whether the classes of a column's cases are held by several processes or devices."""
+    return column.endswith(" sharded")
 
 
 def drop_in(column: str) -> str:
@@ -75,8 +81,10 @@ def left_out(column: str) -> Mapping[str, str]:
     return BACKENDS[backend].left_out.get(mode, {}) if backend in BACKENDS else {}
 
 
-def adapter(backend: str, mode: str) -> Adapter:
+def adapter(backend: str, mode: str) -> Adapter | Together:
     """The adapter of a backend, its framework imported."""
-    module = import_module(f"{__name__}._{backend}")
-    made: Adapter = module.make(mode == "compiled")
+    if mode == "sharded":
+        together: Adapter | Together = import_module(f"{__name__}._{backend}_sharded").make()
+        return together
+    made: Adapter = import_module(f"{__name__}._{backend}").make(mode == "compiled")
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from xentropy.parity._case import Array, Case
 from xentropy.parity.columns._twins import Call, Twin
@@ -63,6 +63,23 @@ class Adapter(Protocol):
 
     def native(self, case: Case) -> Twin | None:
         """The framework's own function for the case, where there is one."""
+        ...
+
+
+@runtime_checkable
+class Together(Protocol):
+    """Processes that compute a case together."""
+
+    def start(self) -> None:
+        """Let them wait for cases."""
+        ...
+
+    def lacks(self, case: Case) -> str | None:
+        """Why they cannot compute a case, if they cannot."""
+        ...
+
+    def cell(self, case: Case) -> dict[str, Any]:
+        """What they make of a case, as JSON holds it."""
         ...
 
 
