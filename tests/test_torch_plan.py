@@ -48,7 +48,7 @@ def chosen(x: Any, targets: Any = LABELS, **options: Any) -> Any:
 def test_plain_tensors_on_a_host_are_visited_in_blocks() -> None:
     threads = torch.get_num_threads()
     plan = chosen(logits())
-    assert (plan.threads, plan.block_size) == (1, threads << 18)
+    assert (plan.threads, plan.block_size) == (1, threads << 19)
     with xe.options(block_size=100, threads=9):
         plan = chosen(torch.nn.Parameter(logits()))
     assert (plan.threads, plan.block_size) == (1, 100)

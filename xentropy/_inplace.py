@@ -8,6 +8,10 @@ and that buffer into the gradient. Nothing is looked at twice that need not be:
   are their fractional parts, as those at the top are 1.
 - Of a hard label only its own entry can need the careful form of the gradient: any other is
   w p_j, less a share of the smoothing.
+- Long rows have their label's exponential e left out of the sum, and r is what is left and e - 1.
+  That is exact where the label is the top, as e is 1 there. Elsewhere it rounds away what is small
+  beside the label's distance from the top, which is part of the loss, and beside 1, which is part
+  of what the probabilities divide by.
 
 Infinities and NaN are left to `_stats`: they show in the loss of a row, which is not finite then.
 """
@@ -84,7 +88,7 @@ class Ops(Protocol):
     def pick(self, x: Array, place: Any, axis: int) -> Array:
         """The entries at a place, the axis kept."""
 
-    def put(self, x: Array, place: Any, value: Array, axis: int) -> None:
+    def put(self, x: Array, place: Any, value: Numbers, axis: int) -> None:
         """Write those entries."""
 
     def squeeze(self, x: Array, axis: int) -> Array:
@@ -145,12 +149,12 @@ def visit(
     buffer: Array,
     spare: Array | None,
 ) -> tuple[Found, bool] | None:
-    """Visit a block of rows once; its exponentials fill the buffer.
+    """Visit a block of rows once; its exponentials fill the buffer, but for those at labels.
 
-    The flag says whether a row is confident, which is one with s < 2; then the spare buffer, or a
-    new one, is written to. It may be the same where nobody wants the exponentials. None where a
-    row holds NaN or an infinity that cannot be taken here: it makes the sum of the exponentials
-    NaN, or that of t_j (m - x_j).
+    The flag says whether the exponentials were summed again, for a row with s < 2 among them; then
+    the spare buffer, or a new one, is written to. It may be the same where nobody wants the
+    exponentials. None where a row holds NaN or an infinity that cannot be taken here: it makes r
+    NaN, or the sum of t_j (m - x_j).
     """
     peak = ops.max(scores, axis)
     below = ops.subtract(scores, peak, out=buffer)
@@ -158,13 +162,36 @@ def visit(
         below /= temperature
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = _gap(ops, below, t, axis)
-    exp = ops.exp(below, out=buffer)
+    exp, sharp = ops.exp(below, out=buffer), False
+    if depth is not None and scores.shape[axis] >= LONG:
+        rest = _but_label(ops, exp, depth, t, axis)
+    else:
+        rest, sharp = _but_top(ops, exp, axis, spare)
+    if math.isnan(ops.smallest(rest)) or not (gap is None or ops.finite(gap)):
+        return None
+    return Found(peak, rest, depth, gap), sharp
+
+
+# In rows of fewer classes an entry of its own for each row costs more than another visit.
+LONG = 64
+
+
+def _but_label(ops: Ops, exp: Array, depth: Array, t: Coefficients, axis: int) -> Array:
+    """r of rows with labels, whose exponentials are 0 from now on."""
+    ops.put(exp, t.label, 0.0, axis)
+    others, rest = ops.sum(exp, axis), ops.exp(depth)
+    rest -= ops.ONE
+    rest += others
+    return rest
+
+
+def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Array, bool]:
+    """r of rows, and whether some of them are confident."""
     total = ops.sum(exp, axis)
     smallest = ops.smallest(total)
-    if math.isnan(smallest) or not (gap is None or ops.finite(gap)):
-        return None
-    rest = total - ops.ONE if smallest >= 2 else _sharp(ops, exp, total, axis, spare)
-    return Found(peak, rest, depth, gap), smallest < 2
+    if not smallest < 2:
+        return total - ops.ONE, False
+    return _sharp(ops, exp, total, axis, spare), True
 
 
 def _gap(ops: Ops, below: Array, t: Coefficients, axis: int) -> Array | None:

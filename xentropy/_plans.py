@@ -28,12 +28,12 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
     """The plan in blocks, by the options that hold.
 
     ``threads`` is how many an operation has of its own: then one thread calls them, on blocks
-    that are as much larger.
+    that are twice as large for each of these, as each call waits for all of them.
     """
     set_ = current()
     if threads is None:
         return Plan(xp, ops, set_.block_size or BLOCK_SIZE, set_.threads or cpus())
-    return Plan(xp, ops, set_.block_size or BLOCK_SIZE * threads, 1)
+    return Plan(xp, ops, set_.block_size or 2 * BLOCK_SIZE * threads, 1)
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:

@@ -97,14 +97,10 @@ def _visit_blocks(
     task: Task, found: Found, losses: Array, strange: deque[Block], left: deque[Block]
 ) -> None:
     """Take blocks until none is left, all in one buffer; ``strange`` are those not visited here."""
-    ops, rule, buffer = task.plan.ops, task.rule, None
+    rule, room = task.rule, _Buffers(task)
     for block in taken(left):
         leaves = cut(task.leaves, block, rule)
-        shape = leaves.logits.shape
-        count = math.prod(shape)
-        if buffer is None or buffer.shape[0] < 2 * count:
-            buffer = ops.buffer((2 * count,), rule.dtype, leaves.logits)
-        own, spare = (buffer[i * count : (i + 1) * count].reshape(shape) for i in range(2))
+        own, spare = room.of(leaves.logits.shape)
         seen = _visit(task, leaves, block, own, own if task.gradient is None else spare)
         if seen is None:
             losses[block] = _visit_any(task, leaves, block)
@@ -114,6 +110,25 @@ def _visit_blocks(
         for place, value in zip(found, seen, strict=True):
             if place is not None:
                 place[block] = value
+
+
+class _Buffers:
+    """Two buffers of a thread, in the shape of a block; blocks differ by a row at most."""
+
+    def __init__(self, task: Task) -> None:
+        self._ops, self._dtype, self._like = task.plan.ops, task.rule.dtype, task.leaves.logits
+        self._flat: Array | None = None
+        self._found: tuple[Array, Array] | None = None
+
+    def of(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """The buffers; those of the last block where it had this shape."""
+        if self._found is None or self._found[0].shape != shape:
+            count = math.prod(shape)
+            if self._flat is None or self._flat.shape[0] < 2 * count:
+                self._flat = self._ops.buffer((2 * count,), self._dtype, self._like)
+            own, spare = (self._flat[i * count : (i + 1) * count] for i in range(2))
+            self._found = own.reshape(shape), spare.reshape(shape)
+        return self._found
 
 
 def _visit(

@@ -100,7 +100,7 @@ def pick(x: Array, place: tuple[Array, ...], axis: int) -> Array:  # noqa: ARG00
     return x[place]
 
 
-def put(x: Array, place: tuple[Array, ...], value: Array, axis: int) -> None:  # noqa: ARG001
+def put(x: Array, place: tuple[Array, ...], value: Array | float, axis: int) -> None:  # noqa: ARG001
     """Write those entries."""
     x[place] = value
 

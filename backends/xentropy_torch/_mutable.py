@@ -67,7 +67,7 @@ def pick(x: Array, place: Array, axis: int) -> Array:
     return torch.gather(x, axis, place)
 
 
-def put(x: Array, place: Array, value: Array, axis: int) -> None:
+def put(x: Array, place: Array, value: Array | float, axis: int) -> None:
     """Write those entries; narrow dtypes by an index for every axis, scatter_ would copy all x."""
     if x.itemsize >= _WIDE:
         x.scatter_(axis, place, value)
