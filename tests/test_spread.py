@@ -10,7 +10,7 @@ import numpy as np
 import oracle
 import pytest
 import spread_torch
-from processes import run
+from processes import Once, run
 from spread_torch import MESHES, OPTIONS, arrays, counts_rows
 
 pytestmark = pytest.mark.backends("torch")
@@ -22,7 +22,11 @@ WEIGHTS = {name: WHOLE[name] for name in ("sample_weights", "class_weights")}
 
 
 @pytest.fixture(scope="module")
-def members() -> list[Found]:
+def members(once: Once) -> list[Found]:
+    return once("spread", computed)
+
+
+def computed() -> list[Found]:
     """What every process found, of both numbers of processes."""
     made: list[Found] = []
     for count in (2, 4):
