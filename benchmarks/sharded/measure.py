@@ -38,7 +38,9 @@ QUICK = Plan(64, 1024, 16, rounds=3)
 
 def measure(plan: Plan, watch: Watch, memory: bool = True) -> Report:
     """Measure everything, one group of processes after the other."""
-    host, points, out = machine(), [], []
+    host = machine()
+    points: list[Point] = []
+    out: list[str] = []
     for count in plan.processes:
         for of in (DENSE, HEAD):
             watch(f"{in_words(count)}, {of}")
