@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 import numpy as np
+import processes
 import pytest
 from harness import FRAMEWORKS, Framework
 
@@ -74,6 +75,14 @@ def framework(request: pytest.FixtureRequest) -> Iterator[Framework]:
 def backend(framework: Framework) -> Framework:
     """The same by another name, for tests that read better so."""
     return framework
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> processes.Once:
+    """What takes many seconds and many tests look at, once for all workers: a name, a function."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    return functools.partial(processes.once, shared)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

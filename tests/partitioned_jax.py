@@ -52,6 +52,10 @@ def total_of_scores(*arrays: Any) -> Any:
     return sum(jnp.sum(x) for x in xe.score(*arrays)[:4])
 
 
+def total_of_logsumexp(x: Any, _: Any) -> Any:
+    return jnp.sum(xe.logsumexp(x, axis=-1))
+
+
 def total_of_head_scores(*arrays: Any) -> Any:
     return sum(jnp.sum(x) for x in xe.linear_score(*arrays)[:4])
 
@@ -78,6 +82,7 @@ LABELLED: dict[str, Any] = {
     "value_and_grad": xe.value_and_grad(xe.cross_entropy),
     "smoothing": smoothed,
     "smoothing, gradient": jax.value_and_grad(smoothed),
+    "logsumexp, gradient": jax.value_and_grad(total_of_logsumexp),
     "score": lambda *arrays: tuple(xe.score(*arrays)),
     "score, gradient": jax.value_and_grad(total_of_scores),
     "focal loss, gradient": jax.value_and_grad(xe.focal_loss),
@@ -97,6 +102,7 @@ HEADS: dict[str, Any] = {
 }
 # Whole rows are one product, or more; some blocks of rows, whose parts of classes are looped over.
 SIZES = {"few classes": (ROWS, 64), "many classes": (ROWS, 1024), "blocks": (2048, 8192)}
+FEW = {"few classes": SIZES["few classes"]}
 
 
 def types_of(rows: int, classes: int, on: Any) -> dict[str, Any]:
@@ -115,13 +121,15 @@ def is_silent(text: str, rows: int) -> None:
     assert max(messages(text, "all-reduce|reduce-scatter")) <= rows * FEATURES
 
 
-@CHECKS(LABELLED, {name: SIZES[name] for name in ("few classes", "many classes")})
+@CHECKS(LABELLED, {"many classes": SIZES["many classes"]})
+@CHECKS({name: LABELLED[name] for name in ("its gradient", "score, gradient")}, FEW)
 def labels(function: Any, size: tuple[int, int]) -> None:
     types = types_of(*size, mesh())
     is_silent(program(function, types["logits"], types["labels"]), ROWS)
 
 
-@CHECKS(GIVEN, {name: SIZES[name] for name in ("few classes", "many classes")})
+@CHECKS(GIVEN, {"many classes": SIZES["many classes"]})
+@CHECKS({"gradients": GIVEN["probabilities, gradients"]}, FEW)
 def probabilities(function: Any, size: tuple[int, int]) -> None:
     types = types_of(*size, mesh())
     is_silent(program(function, types["logits"], types["logits"]), ROWS)

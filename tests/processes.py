@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import importlib.util
 import os
 import pickle
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 R = TypeVar("R")
+Once = Callable[[str, Callable[[], Any]], Any]
 
 CALL, RESULT, LOG = "call.pickle", "result-{}.pickle", "log-{}.txt"
 # Between a rank's own end of a late run, which shows where it hung, and the end made from outside.
@@ -110,6 +112,30 @@ def told(states: Sequence[int | None], folder: Path) -> str:
         for i, how in (failed | late).items()
     ]
     return "\n".join(parts)
+
+
+def once(folder: Path, name: str, make: Callable[[], R]) -> R:
+    """What ``make`` gives: who asks first calls it, and its error is that of all who ask.
+
+    A folder that all workers of pytest see makes it one call of all of them.
+    """
+    result = folder / f"{name}.pickle"
+    with (folder / f"{name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not result.exists():
+            result.write_bytes(pickle.dumps(attempted(make)))
+    told = pickle.loads(result.read_bytes())  # noqa: S301 - our own
+    if isinstance(told, RuntimeError):
+        raise told
+    return told  # type: ignore[no-any-return]
+
+
+def attempted(make: Callable[[], R]) -> R | RuntimeError:
+    """What a call gives, or why ranks failed: who asks next need not wait for it again."""
+    try:
+        return make()
+    except RuntimeError as error:
+        return error
 
 
 def serve(folder: Path, number: int, count: int, timeout: float) -> None:

@@ -1,20 +1,16 @@
 """What a process computes of classes that several of them hold, in PyTorch, and how it is asked.
 
 All checks of a run are one list of steps, which every process goes through: starting one takes
-seconds. `found` gives what they left, the same to all test files and workers of pytest.
+seconds. `found` gives what they left; tests ask for it by `once(NAME, found)`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import importlib
-import os
-import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from processes import Rank, run
@@ -23,6 +19,8 @@ from sharded_cases import LAYOUTS, Layout
 #: Of a message that does not come; and of the whole list.
 MESSAGE, RUN = 60.0, 400.0
 PROCESSES = 4
+#: Of a run, for all test files.
+NAME = "sharded-torch"
 #: Modules whose STEPS are part of a run, and whose functions are called.
 MODULES = (
     "sharded_torch_numbers",
@@ -102,15 +100,20 @@ class Groups:
     def settle(self, number: int, *, failed: bool) -> None:
         """Wait for the others; begin anew if a step failed in some processes and not in all."""
         import torch.distributed as dist
-        from torch.distributed.distributed_c10d import _get_default_store
 
-        store = _get_default_store()
-        store.set(f"{number}-{self.rank.number}", str(int(failed)))
-        told = [int(store.get(f"{number}-{i}")) for i in range(self.rank.count)]
-        if len(set(told)) == 1:
+        if len(set(exchanged(self.rank, f"step {number}", str(int(failed))))) == 1:
             return
         dist.destroy_process_group()
         self.start()
+
+
+def exchanged(rank: Rank, name: str, word: str) -> list[bytes]:
+    """What all processes say under a name; none goes on before the last one has spoken."""
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    store = _get_default_store()
+    store.set(f"{name} of {rank.number}", word)
+    return [store.get(f"{name} of {i}") for i in range(rank.count)]
 
 
 def everything(rank: Rank, steps: Mapping[str, Step]) -> dict[tuple[str, str], Any]:
@@ -151,28 +154,12 @@ def raised(function: Callable[[], Any]) -> Raised | None:
 # --- in a test ------------------------------------------------------------------------------
 
 
-def found(shared: Path) -> Found:
-    """What all processes found; the first who asks, in any worker of pytest, lets them run."""
-    result, lock = shared / "sharded-torch.pickle", shared / "sharded-torch.lock"
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if not result.exists():
-            result.write_bytes(pickle.dumps(attempted()))
-    told = pickle.loads(result.read_bytes())  # noqa: S301 - our own
-    if isinstance(told, Exception):
-        raise told
-    return told
-
-
-def attempted() -> Found | Exception:
-    """What all processes found, or why they did not: who asks next need not wait for it again."""
+def found() -> Found:
+    """What all processes found."""
     steps: dict[str, Step] = {}
     for module in MODULES:
         steps |= importlib.import_module(module).STEPS
-    try:
-        ranks = run(everything, PROCESSES, steps, timeout=RUN, environment={"OMP_NUM_THREADS": "1"})
-    except RuntimeError as error:
-        return error
+    ranks = run(everything, PROCESSES, steps, timeout=RUN, environment={"OMP_NUM_THREADS": "1"})
     return {
         (name, layout): [ranks[i][name, layout] for i in LAYOUTS[layout].members]
         for name, step in steps.items()
@@ -185,8 +172,3 @@ def results(ranks: list[Any]) -> Iterator[Any]:
     for number, result in enumerate(ranks):
         assert not isinstance(result, Raised), f"member {number}: {result.where}"
         yield result
-
-
-def shared_by_workers(base: Path) -> Path:
-    """The folder of a run that all workers of pytest have, from the one of this process."""
-    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base

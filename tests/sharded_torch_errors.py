@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from processes import Rank
 from sharded_cases import CLASS_WEIGHTS, HIDDEN, LABELS, WEIGHT, X
-from sharded_torch import Member, Raised, Step, raised
+from sharded_torch import Member, Raised, Step, exchanged, raised
 
 import xentropy as xe
 
@@ -135,6 +135,7 @@ def left_alone(rank: Rank) -> list[tuple[Raised | None, float]] | None:
     place = f"file://{rank.folder}/meet"
     dist.init_process_group("gloo", place, rank=rank.number, world_size=rank.count)
     first, second = (dist.new_group([0, i], timeout=wait) for i in (1, 2))
+    exchanged(rank, "joined", "")  # else one may be gone before the others have joined
     if rank.number == 1:
         return None  # and the process ends at once: nothing says farewell
     half = slice(0, 4) if rank.number == 0 else slice(4, 8)

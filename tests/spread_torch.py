@@ -163,6 +163,7 @@ def others(mesh: Mesh) -> dict[Any, Any]:
     found = {("score", field): full(value) for field, value in scores._asdict().items()}
     found["logsumexp", ""] = full(xe.logsumexp(x))
     found["logsumexp", "keepdims"] = full(xe.logsumexp(x, keepdims=True))
+    found["second", ""] = second(xe.cross_entropy(x, labels, reduction="sum"), x)
     found["focal_loss", ""] = full(xe.focal_loss(x, labels, reduction="none"))
     plain = labels.full_tensor() + 90
     try:
@@ -170,6 +171,14 @@ def others(mesh: Mesh) -> dict[Any, Any]:
     except IndexError as error:
         found["label", "no class"] = str(error)
     return found
+
+
+def second(loss: Any, x: Any) -> np.ndarray:
+    """The gradient of the sum of the squares of a loss's gradient."""
+    import torch
+
+    (by,) = torch.autograd.grad(loss, x, create_graph=True)
+    return full(torch.autograd.grad((by**2).sum(), x)[0])
 
 
 def full(x: Any) -> np.ndarray:

@@ -100,7 +100,9 @@ def test_cross_entropy(chunks: Any, targets: str, name: str) -> None:
         options["ignore_index"] = -1
     t = {"labels": LABELS, "ignored": IGNORED, "soft": np.where(WHERES & WHERE, SOFT, 0)}[targets]
     x = lazy(X, chunks)
-    for reduction in REDUCTIONS:
+    # Chunks decide what rows tell; two ways to cut them show how rows become a number.
+    whole = chunks in (CHUNKS["both"], CHUNKS["empty"])
+    for reduction in REDUCTIONS if whole else REDUCTIONS[:1]:
         value = xe.cross_entropy(x, lazy(t, (3,) * t.ndim), **lazily(options), **reduction)
         close(value, oracle.cross_entropy(X, t, **options, **reduction))
 
@@ -252,8 +254,8 @@ def test_gradients(t: np.ndarray, name: str) -> None:
     for reduction in REDUCTIONS:
         both = options | reduction
         slope = oracle.gradient(lambda x, both=both: oracle.cross_entropy(x, t, **both), X)
-        for chunks in (CHUNKS["both"], CHUNKS["empty"]):
-            x = lazy(X, chunks)
+        for chunks in ("both", "empty") if reduction == REDUCTIONS[0] else ("both",):
+            x = lazy(X, CHUNKS[chunks])
             value, grad = xe.value_and_grad(xe.cross_entropy)(x, lazy(t), **lazily(both))
             assert grad.chunks == x.chunks
             close(value, oracle.cross_entropy(X, t, **both))
@@ -407,8 +409,7 @@ HELD = {"softmax": 2, "gradient": 2}
 def test_memory_is_that_of_chunks(name: str) -> None:
     labels = RNG.integers(0, COLUMNS, ROWS)
     value = REDUCED[name](made(), labels)
-    value.compute()  # what a first call imports and keeps
-    assert largest(value) <= 2 * BYTES
+    assert largest(value) <= 2 * BYTES  # and keeps what a first call imports
     tracemalloc.start()
     value.compute()
     peak = tracemalloc.get_traced_memory()[1]

@@ -10,11 +10,12 @@ import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from processes import Rank, run
+from processes import Once, Rank, run
 
 import xentropy as xe
 
@@ -199,11 +200,11 @@ def all_steps(rank: Rank, cases: list[Case]) -> list[Step]:
 
 
 @pytest.fixture(scope="module")
-def steps() -> dict[str, list[Step]]:
+def steps(once: Once) -> dict[str, list[Step]]:
     """What both ranks found of every case; one pair of processes for all of them."""
     pytest.importorskip("torch")
     cases = FAIR | NAIVE
-    found = run(all_steps, RANKS, list(cases.values()))
+    found = once("data-parallel", partial(run, all_steps, RANKS, list(cases.values())))
     return dict(zip(cases, map(list, zip(*found, strict=True)), strict=True))
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import Rank, RankError, run
+from processes import Rank, RankError, once, run
 
 pytestmark = pytest.mark.backends("numpy")
 
@@ -82,3 +82,21 @@ def test_what_a_rank_started_ends_with_it(tmp_path: Path) -> None:
     while is_running(int(where.read_text())) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(int(where.read_text()))
+
+
+def test_what_takes_long_is_made_once_and_fails_once(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    def made() -> int:
+        calls.append("made")
+        return len(calls)
+
+    def late() -> int:
+        calls.append("late")
+        raise RankError("rank 0 was still running")
+
+    assert [once(tmp_path, "made", made) for _ in range(2)] == [1, 1]
+    for _ in range(2):
+        with pytest.raises(RankError, match="rank 0 was still running"):
+            once(tmp_path, "late", late)
+    assert calls == ["made", "late"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Rank, run
+from processes import Once, Rank, run
 
 PAGE = Path(__file__).parents[1] / "docs" / "scale-out.md"
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -139,10 +139,10 @@ def compiled(loss: Any, x: Any, labels: Any) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def answers() -> list[dict[str, list[Any]]]:
+def answers(once: Once) -> list[dict[str, list[Any]]]:
     """Of both processes."""
     pytest.importorskip("torch")
-    return run(both, 2)
+    return once("scale-out", partial(run, both, 2))
 
 
 @pytest.mark.backends("torch")

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from processes import Once
 from sharded_cases import LAYOUTS, OPTIONS, SHAPES, Case, Layout, piece
 from sharded_random import CASES as RANDOM
 
 pytest.importorskip("torch")
 import sharded_torch_numbers
-from sharded_torch import Found, found, results, shared_by_workers
+from sharded_torch import NAME, Found, found, results
 from sharded_torch_numbers import CASES, PLACES
 
 pytestmark = pytest.mark.backends("torch")
@@ -27,8 +28,8 @@ GRADIENT = EPS | {"bfloat16": 1e-2, "float16": 2e-3}
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return found(shared_by_workers(tmp_path_factory.getbasetemp()))
+def ranks(once: Once) -> Found:
+    return once(NAME, found)
 
 
 @functools.cache

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import sharded_cases
+from processes import Once
 from sharded_cases import LAYOUTS, K, N
 
 pytest.importorskip("torch")
 import sharded_torch_calls as calls
-from sharded_torch import Found, found, results, shared_by_workers
+from sharded_torch import NAME, Found, found, results
 from sharded_torch_numbers import defined
 
 pytestmark = pytest.mark.backends("torch")
@@ -20,8 +21,8 @@ PLACES = ("2 uneven", "4 even")
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return found(shared_by_workers(tmp_path_factory.getbasetemp()))
+def ranks(once: Once) -> Found:
+    return once(NAME, found)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from processes import run
+from processes import Once, run
 
 pytest.importorskip("torch")
 import sharded_torch_errors as errors
-from sharded_torch import Found, Raised, found, shared_by_workers
+from sharded_torch import NAME, Found, Raised, found
 
 pytestmark = pytest.mark.backends("torch")
 
@@ -51,8 +51,8 @@ OTHERS = ("RuntimeError", "group: rank 1 refused its arguments")
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return found(shared_by_workers(tmp_path_factory.getbasetemp()))
+def ranks(once: Once) -> Found:
+    return once(NAME, found)
 
 
 def is_told(result: Raised | None, wanted: tuple[str, str]) -> None:

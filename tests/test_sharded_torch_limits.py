@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from oracle import exact_row, ulps
+from processes import Once
 from sharded_cases import LAYOUTS
 from sharded_limits import LIMITS, PLAIN, SURE
 
 pytest.importorskip("torch")
-from sharded_torch import Found, found, results, shared_by_workers
+from sharded_torch import NAME, Found, found, results
 from sharded_torch_numbers import PAIRS
 
 pytestmark = pytest.mark.backends("torch")
@@ -20,8 +21,8 @@ PLACES = [(layouts, layout) for layouts in PAIRS for layout in layouts]
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return found(shared_by_workers(tmp_path_factory.getbasetemp()))
+def ranks(once: Once) -> Found:
+    return once(NAME, found)
 
 
 def same(got: Any, wanted: Any) -> None:

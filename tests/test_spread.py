@@ -10,7 +10,7 @@ import numpy as np
 import oracle
 import pytest
 import spread_torch
-from processes import run
+from processes import Once, run
 from spread_torch import MESHES, OPTIONS, arrays, counts_rows
 
 pytestmark = pytest.mark.backends("torch")
@@ -22,7 +22,11 @@ WEIGHTS = {name: WHOLE[name] for name in ("sample_weights", "class_weights")}
 
 
 @pytest.fixture(scope="module")
-def members() -> list[Found]:
+def members(once: Once) -> list[Found]:
+    return once("spread", computed)
+
+
+def computed() -> list[Found]:
     """What every process found, of both numbers of processes."""
     made: list[Found] = []
     for count in (2, 4):
@@ -110,11 +114,12 @@ def _differences(options: str, targets: str) -> Iterator[tuple[str, str, np.ndar
 
 
 @pytest.mark.parametrize("mesh", MESHES)
-def test_scores_and_maps_of_rows(members: list[Found], mesh: str) -> None:
+def test_scores_maps_and_second_derivatives(members: list[Found], mesh: str) -> None:
     x, labels = WHOLE["logits"], WHOLE["labels"]
     lse = np.log(np.exp(x).sum(-1))
     p = np.exp(x - lse[:, None])
     picked = np.take_along_axis(p, labels[:, None], -1)[:, 0]
+    by = p - np.eye(x.shape[-1])[labels]
     wanted = {
         ("score", "loss"): -np.log(picked),
         ("score", "log_prob"): np.log(picked),
@@ -125,6 +130,7 @@ def test_scores_and_maps_of_rows(members: list[Found], mesh: str) -> None:
         ("logsumexp", ""): lse,
         ("logsumexp", "keepdims"): lse[:, None],
         ("focal_loss", ""): -((1 - picked) ** 2) * np.log(picked),
+        ("second", ""): 2 * p * (by - (p * by).sum(-1, keepdims=True)),
     }
     for found in each(members, mesh):
         for key, value in wanted.items():

@@ -1,4 +1,4 @@
-"""The points of a run: for every number of processes the clocks, then each way's memory alone."""
+"""The points of a run: for every number of processes the clocks, then the memory by itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks import peak
 from benchmarks.machine import machine
 from benchmarks.sharded import launch
 from benchmarks.sharded.model import DENSE, HEAD, WAYS, Case, Message
+from benchmarks.sharded.page import in_words
 from benchmarks.sharded.report import Point, Report
 from benchmarks.summary import spread
 
@@ -25,7 +26,7 @@ class Plan:
     classes: int = 32000
     hidden: int = 256
     processes: tuple[int, ...] = (1, 2, 4)
-    rounds: int = 11
+    rounds: int = 5
 
     def case(self, of: str, processes: int) -> Case:
         """A case of a loss, or of a head."""
@@ -37,12 +38,14 @@ QUICK = Plan(64, 1024, 16, rounds=3)
 
 def measure(plan: Plan, watch: Watch, memory: bool = True) -> Report:
     """Measure everything, one group of processes after the other."""
-    host, points, out = machine(), [], []
+    host = machine()
+    points: list[Point] = []
+    out: list[str] = []
     for count in plan.processes:
         for of in (DENSE, HEAD):
-            watch(f"{count} processes, {of}, time")
+            watch(f"{in_words(count)}, {of}")
             found, failed = timed(plan, plan.case(of, count))
-            points += [_remembered(point, watch) if memory else point for point in found]
+            points += remembered(found) if memory else found
             out += failed
     if memory and peak.lacking():
         out.append(f"memory: {peak.lacking()}")
@@ -55,7 +58,7 @@ def timed(plan: Plan, case: Case) -> tuple[list[Point], list[str]]:
     names = [name for name, formula in WAYS.items() if formula.of == of]
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else -1.0
     left = launch.run(_request(case, names, plan.rounds), case.processes)
-    failed = [f"{case.processes} processes, {n}: {w}" for n, w in left[0]["failed"].items()]
+    failed = [f"{in_words(case.processes)}, {n}: {w}" for n, w in left[0]["failed"].items()]
     return [_point(name, case, left, load) for name in left[0]["samples"]], failed
 
 
@@ -81,13 +84,13 @@ def _alike(name: str, found: Sequence[list[list[Any]]]) -> list[Message]:
     return [Message(*message) for message in found[0]]
 
 
-def _remembered(point: Point, watch: Watch) -> Point:
-    """The same with its memory, of a group that does nothing else."""
-    if peak.lacking():
-        return point
-    watch(f"{point.case.processes} processes, {point.way}, memory")
-    left = launch.run(_request(point.case, [point.way], 0), point.case.processes)
-    return replace(point, peak=max(x["peak"] for x in left))
+def remembered(points: Sequence[Point]) -> Sequence[Point]:
+    """The same points with their memory, of a group that looks at nothing else."""
+    if peak.lacking() or not points:
+        return points
+    case, names = points[0].case, [point.way for point in points]
+    left = launch.run(_request(case, names, 0), case.processes)
+    return [replace(point, peak=max(x["peaks"][point.way] for x in left)) for point in points]
 
 
 def _request(case: Case, names: Sequence[str], rounds: int) -> dict[str, Any]:

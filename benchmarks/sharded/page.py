@@ -10,6 +10,8 @@ from benchmarks.sharded.model import DENSE, HEAD, WAYS
 from benchmarks.sharded.report import Point, Report
 
 HEADS = ("one call, ms", "bytes handed over", "in messages", "peak, MB", "by the model")
+#: What is told of the machine: other packages have no part in it.
+TOLD = ("system", "architecture", "huge pages", "python", "torch")
 #: Processes for which the model's table is written.
 ACROSS = (1, 2, 4, 8, 64)
 #: The cases of that table: what is computed, rows, classes and features.
@@ -31,12 +33,10 @@ def measured(report: Report) -> Iterator[str]:
 
 def machine(report: Report) -> str:
     """The machine and the versions in a sentence, and what ran beside."""
-    held = dict(report.machine)
-    cores, processor = held.pop("cores"), held.pop("processor")
-    held.pop("load", None)
-    rest = ", ".join(f"{name} {value}" for name, value in held.items())
-    loads = sorted({point.load for point in report.points})
-    return f"{processor}, {cores} cores; load before each group {loads[0]} to {loads[-1]}; {rest}."
+    held, loads = report.machine, sorted({point.load for point in report.points})
+    rest = ", ".join(f"{name} {held[name]}" for name in TOLD if name in held)
+    cores = f"{held['processor']}, {held['cores']} cores"
+    return f"{cores}; load before each group {loads[0]} to {loads[-1]}; {rest}."
 
 
 def titled(report: Report, of: str) -> str:

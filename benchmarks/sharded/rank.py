@@ -104,14 +104,22 @@ def compared(calls: Mapping[str, Callable[[], torch.Tensor]], inputs: Inputs) ->
     return {"losses": losses, "apart": apart}
 
 
-def measured(case: Case, ways: Mapping[str, Way]) -> dict[str, Any]:
-    """The bytes at the peak of a way beyond its inputs, in a process of its own."""
-    (way,) = ways.values()
+def measured(case: Case, ways: Mapping[str, Way]) -> dict[str, dict[str, int]]:
+    """The bytes at the peak of every way beyond its inputs, in processes that do nothing else."""
     mesh = mesh_of(case.processes)
-    way.run(made(replace(case, rows=FEW), mesh))
+    few = made(replace(case, rows=FEW), mesh)
+    for way in ways.values():
+        way.run(few)
+    few.clear()
     inputs = made(case, mesh)
+    return {"peaks": {name: _peak(way, inputs) for name, way in ways.items()}}
+
+
+def _peak(way: Way, inputs: Inputs) -> int:
+    """The bytes at the peak of a way, beside which no gradient of an earlier one lies."""
+    inputs.clear()
     dist.barrier()
-    return {"peak": peak.beyond(partial(way.run, inputs))}
+    return peak.beyond(partial(way.run, inputs))
 
 
 if __name__ == "__main__":

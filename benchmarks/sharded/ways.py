@@ -27,6 +27,11 @@ class Inputs(NamedTuple):
     leaves: tuple[Tensor, ...]
     labels: Tensor
 
+    def clear(self) -> None:
+        """Let go of the gradients."""
+        for leaf in self.leaves:
+            leaf.grad = None
+
 
 @dataclass(frozen=True)
 class Way:
@@ -37,8 +42,7 @@ class Way:
 
     def run(self, inputs: Inputs) -> Tensor:
         """The loss; its gradients are left at the leaves."""
-        for leaf in inputs.leaves:
-            leaf.grad = None
+        inputs.clear()
         with self.within():
             loss = self.loss(inputs)
             loss.backward()  # type: ignore[no-untyped-call]

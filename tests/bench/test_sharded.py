@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from processes import Rank, run
 
-from benchmarks import peak
+from benchmarks import peak as peaks
 from benchmarks.sharded import launch, model, page
 from benchmarks.sharded.measure import Plan, measure
 from benchmarks.sharded.model import DENSE, HEAD, WAYS, Asked, Case, Message
-from benchmarks.sharded.report import Report
+from benchmarks.sharded.report import Report, read
 
 ROOT = Path(__file__).parents[2]
 SMALL = Plan(6, 40, 8, processes=(2,), rounds=2)
@@ -138,6 +140,67 @@ def test_bytes_on_a_ring():
     assert model.wire(messages, 4) == 300 + 1500
 
 
+# --- what is told of a run ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stored() -> Report:
+    """The run that the documentation shows."""
+    return read(ROOT / "docs" / "scale-out.json")
+
+
+@anywhere
+def test_the_page_shows_the_stored_run():
+    command = [sys.executable, str(ROOT / "tools" / "scale_out_page.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@anywhere
+def test_the_stored_run_is_whole_and_as_the_model_says(stored):
+    points = {(point.way, point.case.processes) for point in stored.points}
+    assert points == {(way, count) for way in WAYS for count in (1, 2, 4)}
+    assert None not in [point.peak for point in stored.points]
+    assert not stored.left_out
+    assert not [line for line in page.unlike(stored) if "xe." in line or "held" not in line]
+
+
+@anywhere
+def test_a_point_that_the_model_does_not_give_is_named(stored):
+    def unlike(**changed):
+        point = dataclasses.replace(stored.points[0], **changed)
+        return list(page.unlike(dataclasses.replace(stored, points=[point])))
+
+    assert unlike() == []
+    name = "1 process: xe.cross_entropy, group="
+    for changed in (
+        {"messages": stored.points[0].messages[1:]},
+        {"peak": 10 * stored.points[0].peak},
+        {"apart": 0.1},
+        {"apart": float("nan")},
+    ):
+        (line,) = unlike(**changed)
+        assert line.startswith(name)
+
+
+@anywhere
+def test_a_run_is_read_as_it_was_written(stored, tmp_path):
+    stored.write(tmp_path / "run.json")
+    assert read(tmp_path / "run.json") == stored
+
+
+@anywhere
+def test_the_plot_keeps_what_it_shows(stored, tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks.sharded import plot
+
+    plot.draw(stored, tmp_path / "run.png", "a mark")
+    assert b"a mark" in (tmp_path / "run.png").read_bytes()
+
+
+# --- what goes wrong ------------------------------------------------------------------------
+
+
 @torch_only
 def test_what_sends_and_is_not_known_is_an_error():
     import torch
@@ -151,14 +214,14 @@ def test_what_sends_and_is_not_known_is_an_error():
 
 
 @torch_only
-@pytest.mark.skipif(bool(peak.lacking()), reason="peaks are read from Linux's /proc")
+@pytest.mark.skipif(bool(peaks.lacking()), reason="peaks are read from Linux's /proc")
 def test_the_peak_of_a_way_is_what_the_model_says():
-    plan = Plan(512, 16000, processes=(2,))
-    case = plan.case(DENSE, 2)
-    for name in list(WAYS)[:3]:
-        request = {"case": dataclasses.asdict(case), "ways": [name], "threads": 1, "rounds": 0}
-        for left in launch.run(request, 2):
-            assert abs(left["peak"] - WAYS[name].held(case)) < 4e6, name
+    names, case = list(WAYS)[:3], Plan(512, 16000, processes=(2,)).case(DENSE, 2)
+    request = {"case": dataclasses.asdict(case), "ways": names, "threads": 1, "rounds": 0}
+    for left in launch.run(request, 2):
+        for name, peak in left["peaks"].items():
+            assert abs(peak - WAYS[name].held(case)) < 4e6, name
+        assert list(left["peaks"]) == names
 
 
 @torch_only

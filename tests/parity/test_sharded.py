@@ -22,8 +22,8 @@ COLUMNS = [
     for name, backend in BACKENDS.items()
     if "sharded" in backend.modes
 ]
-#: Sums that need both halves, gradients by what is cut and by what is not, heads, scores, errors.
-SAMPLE = "sharded: [helops]*"
+#: Maxima on both ends, halves of -inf, sums of both, an error; `nox -s parity` runs all.
+SAMPLE = "sharded: [lmo]*"
 
 
 def nothing(*_: str) -> None:
@@ -36,7 +36,7 @@ def test_a_column_of_slices_is_green(backend, tmp_path):
     column = run_one(column_job(backend, "sharded"), tmp_path, SAMPLE, nothing)
     assert column.death == ""
     cases = select(SAMPLE)
-    assert len(cases) > 15
+    assert len(cases) > 10
     exact = Column("oracle", {identity(case): answer(case) for case in cases})
     cells = [judge(case, exact, column) for case in cases]
     assert {identity(case) for case in cases} == set(column.cells)
