@@ -136,6 +136,19 @@ def test_what_may_publish_runs_nothing_of_the_checkout(
     assert "nox -s package" in scripts
 
 
+def test_issue_forms_are_whole_and_bugs_come_with_what_the_doctor_says(root: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    files = sorted((root / ".github/ISSUE_TEMPLATE").glob("*.yml"))
+    forms = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    assert forms.pop("config") == {"blank_issues_enabled": False}
+    assert set(forms) == {"bug", "feature", "wrong-number"}
+    for name, form in forms.items():
+        assert {"name", "description", "body"} <= set(form)
+        labels = {field["id"]: field["attributes"]["label"] for field in form["body"]}
+        assert len(labels) == len(form["body"])
+        assert ("xentropy doctor --json" in labels.get("doctor", "")) == (name != "feature")
+
+
 def test_ci_runs_every_session_and_the_command_of_the_readme(root: Path) -> None:
     script = (root / ".ci/run").read_text(encoding="utf-8")
     assert "python -m pip install nox && nox -s tests" in script
