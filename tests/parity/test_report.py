@@ -74,6 +74,15 @@ def test_hostile_text_adds_no_element_to_the_page():
     assert HOSTILE in "".join(hostile.text)
 
 
+def test_a_hostile_name_of_a_backend_is_text_too():
+    case = Group("g")("case", "cross_entropy", [[1.0, 2.0]], [0])
+    name = "<img/src=x/onerror=alert(3)> eager"
+    cell = Cell("g: case", name, "good", (Finding("value", "1", "1", 1.0, 4.0),))
+    page = Page(as_html(Matrix((case,), (Column(name),), (cell,))))
+    assert "img" not in page.tags
+    assert "<img/src=x/onerror=alert(3)>" in page.text
+
+
 def test_hostile_text_reaches_the_page_unchanged():
     data = data_of(as_html(matrix(HOSTILE)))
     assert data["cells"][1][1]["note"] == HOSTILE
