@@ -7,6 +7,7 @@ import math
 import textwrap
 import time
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,16 @@ def test_without_rich_there_is_the_same_in_aligned_columns(
 def words(text: str) -> list[str]:
     """The words without what draws a table."""
     return [word for word in text.split() if set(word) - set("─━")]
+
+
+@pytest.mark.backends("numpy")
+def test_plugins_are_named_and_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("mylib", "no_such_module:backend", "xentropy.backends")
+    monkeypatch.setattr(_show, "entry_points", lambda group: [entry] * (group == entry.group))
+    assert json.loads(_show.as_json([], asked=False))["plugins"] == {"mylib": entry.value}
+    assert _show.heading().endswith("\nplugins: mylib (no_such_module:backend)")
+    monkeypatch.setattr(_show, "entry_points", lambda group: [])  # noqa: ARG005
+    assert len(_show.heading().splitlines()) == 1
 
 
 @pytest.mark.backends("numpy")

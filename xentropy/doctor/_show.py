@@ -7,11 +7,12 @@ import math
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from xentropy import __version__
+from xentropy._dispatch import GROUP
 from xentropy.doctor._health import MODES, Agreement, Health
 
 HEADS = ("backend", "version", "devices", "eager", "compiled")
@@ -25,8 +26,8 @@ class Line(NamedTuple):
     cells: tuple[str, ...]
 
 
-def about() -> dict[str, str | int | None]:
-    """The package and the machine."""
+def about() -> dict[str, Any]:
+    """The package, the machine, and the backends of other distributions, which are not loaded."""
     return {
         "xentropy": __version__,
         "array-api-compat": _version("array-api-compat"),
@@ -34,6 +35,7 @@ def about() -> dict[str, str | int | None]:
         "system": platform.system(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
+        "plugins": {entry.name: entry.value for entry in entry_points(group=GROUP)},
     }
 
 
@@ -111,12 +113,14 @@ def remarks(found: Sequence[Health]) -> list[tuple[str, str]]:
 
 
 def heading() -> str:
-    """The package and the machine in a line."""
+    """The package and the machine in a line, and the plugins in another."""
     held = about()
-    return (
+    line = (
         f"xentropy {held['xentropy']}, array-api-compat {held['array-api-compat']}, "
         f"Python {held['python']}, {held['system']} {held['machine']}, {held['cpus']} CPUs"
     )
+    plugins = ", ".join(f"{name} ({value})" for name, value in held["plugins"].items())
+    return f"{line}\nplugins: {plugins}" if plugins else line
 
 
 def as_text(found: Sequence[Health], asked: bool) -> str:
