@@ -192,7 +192,8 @@ def named(name: str) -> Health:
 @pytest.mark.backends("numpy")
 def test_a_compiler_that_is_not_there_is_a_note_and_no_fault() -> None:
     told = Told(
-        {"eager": {"result": RIGHT}, "compiled": {"error": "X: no C++ compiler"}}, "compiled"
+        {"eager": {"result": RIGHT}, "compiled": {"error": "X: no C++ compiler\n\nSet A=1"}},
+        "compiled",
     )
     health = judged("torch", told)
     assert health.wrong == ()

@@ -208,7 +208,7 @@ def judged(name: str, told: Told) -> Health:
         compiler=compiler,
         modes=modes,
         wrong=(*_old(name, versions.get("result", {})), *_wrong(told, modes)),
-        notes=(f"{compiler} is not available: {compiles}",) if compiles else (),
+        notes=(f"{compiler} is not available: {compiles.splitlines()[0]}",) if compiles else (),
     )
 
 
