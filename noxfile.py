@@ -62,9 +62,11 @@ def tests(session: nox.Session, backend: str) -> None:
     options = ["-m", "needs"] if backend == "together" else alone
     session.run("pytest", *PARALLEL, *options, *session.posargs, env=QUIET)
     if backend == "numpy" and not session.posargs:
-        # The columns of the parity matrix import one framework each.
-        columns = "--ignore-glob=*/xentropy/parity/columns/*"
-        session.run("pytest", "--doctest-modules", columns, "--pyargs", "xentropy")
+        # The columns of the parity matrix, and what the doctor asks, import one framework each.
+        others = (
+            f"--ignore-glob=*/xentropy/{p}/*" for p in ("parity/columns", "doctor/frameworks")
+        )
+        session.run("pytest", "--doctest-modules", *others, "--pyargs", "xentropy")
 
 
 @nox.session(python=PYTHONS[1:], default=False)
