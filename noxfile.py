@@ -7,6 +7,7 @@
     nox                      all of them, which is what continuous integration runs
     nox -s tests             the test suite, on every backend in turn
     nox -s "tests(torch)"    on one backend; arguments after -- go to pytest
+    nox -s pythons           with NumPy, on the other Pythons that are installed
     nox -s parity            all backends against the oracle and each other -> parity-report/
     nox -s bench             ours against each framework's own function -> bench-report/
 
@@ -21,16 +22,22 @@ from pathlib import Path
 import nox
 
 # pip, not a faster installer that a machine may happen to have: every machine installs the same.
+nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 BACKENDS = ("numpy", "torch", "tensorflow", "jax", "keras", "dask", "strict", "together")
+# The sessions run on the oldest of them; `pythons` tries the others.
+PYTHONS = nox.project.python_versions(PYPROJECT)
 KERAS_BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 # Most of the time goes to compilers that use one core; a process takes up to 2 GB.
 PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+
+# What an adapter imports, where its framework is the only one.
+IMPORTS = ("tests/packaging/test_import.py", "-k", "adapter")
 
 
 def install(session: nox.Session, *groups: str, project: str | None = None) -> None:
@@ -55,9 +62,19 @@ def tests(session: nox.Session, backend: str) -> None:
     options = ["-m", "needs"] if backend == "together" else alone
     session.run("pytest", *PARALLEL, *options, *session.posargs, env=QUIET)
     if backend == "numpy" and not session.posargs:
-        # The columns of the parity matrix import one framework each.
-        columns = "--ignore-glob=*/xentropy/parity/columns/*"
-        session.run("pytest", "--doctest-modules", columns, "--pyargs", "xentropy")
+        # The columns of the parity matrix, and what the doctor asks, import one framework each.
+        others = (
+            f"--ignore-glob=*/xentropy/{p}/*" for p in ("parity/columns", "doctor/frameworks")
+        )
+        session.run("pytest", "--doctest-modules", *others, "--pyargs", "xentropy")
+
+
+@nox.session(python=PYTHONS[1:], default=False)
+def pythons(session: nox.Session) -> None:
+    """Test on newer Pythons, with NumPy."""
+    install(session, "test", "examples", "numpy", project=".[parity]")
+    options = ["--backend", "numpy", "-m", "not packaging and not needs", *session.posargs]
+    session.run("pytest", *PARALLEL, *options)
 
 
 def on_keras(session: nox.Session) -> None:
@@ -65,12 +82,16 @@ def on_keras(session: nox.Session) -> None:
     for name in KERAS_BACKENDS:
         environment = QUIET | {"KERAS_BACKEND": name}
         session.run("pytest", *PARALLEL, "tests/on_keras", *session.posargs, env=environment)
+    if not session.posargs:
+        session.run("pytest", *IMPORTS, env=QUIET)
 
 
 def on_dask(session: nox.Session) -> None:
     """Test arrays of Dask, which are arrays of NumPy in chunks."""
     options = ["--backend", "numpy", "tests/test_dask.py", *session.posargs]
     session.run("pytest", *PARALLEL, *options, env=QUIET)
+    if not session.posargs:
+        session.run("pytest", "--backend", "numpy", *IMPORTS)
 
 
 @nox.session
@@ -100,6 +121,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", *([] if fixing else ["--check"]), ".")
     session.run("lint-imports", env={"PYTHONPATH": "backends"})
     session.run("zizmor", "--offline", "--persona=auditor", ".github")
+    session.run("codespell")
+    session.run("repo-review", ".")
 
 
 @nox.session

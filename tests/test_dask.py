@@ -538,3 +538,13 @@ def test_the_page_prints_what_it_says() -> None:
         with contextlib.redirect_stdout(printed):
             exec(compile(code, str(page), "exec"), {})  # noqa: S102 - the page's own code
         assert printed.getvalue() == wanted
+
+
+def test_the_doctor_finds_dask_well():
+    from xentropy.doctor._health import Told, judged
+    from xentropy.doctor._probe import facts
+
+    held = {name: fact for found in facts("dask", compiling=True) for name, fact in found.items()}
+    health = judged("dask", Told(held, held.pop("step")))
+    assert (health.wrong, list(health.modes)) == ((), ["eager"])
+    assert health.modes["eager"].gradient is not None

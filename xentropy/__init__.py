@@ -11,6 +11,8 @@ from xentropy._row_stream import RowStream, Totals
 from xentropy._scoring import Score, score
 from xentropy._variants import focal_loss, generalized_cross_entropy, poly_loss
 
+__version__ = "0.1.0.dev0"
+
 __all__ = [
     "ClassStream",
     "RowStream",

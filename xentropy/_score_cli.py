@@ -17,8 +17,6 @@ from xentropy._row_stream import RowStream, Totals
 if TYPE_CHECKING:
     import numpy as np
 
-#: What reads the files and what draws the bar.
-NEEDED = ("numpy", "rich")
 #: How many bytes of logits are scored at a time, in units of 1 MiB.
 BLOCK = 4
 
@@ -27,8 +25,13 @@ Loss, perplexity, accuracy and mean entropy of logits in a file of NumPy, read
 block by block: the file may be larger than the memory."""
 
 EPILOG = """\
-exit status: 0, 2 if a file or an option is not what it should be, 130 if
-interrupted."""
+examples:
+  %(prog)s LOGITS.npy TARGETS.npy
+  %(prog)s LOGITS.npy TARGETS.npy --ignore-index -100 --label-smoothing 0.1
+  %(prog)s LOGITS.npy TARGETS.npy --json --quiet --block-size 16
+
+exit status: 0 if the file was scored, 2 if a file or an option is not what it
+should be, 130 if interrupted."""
 
 Watch = Callable[[int], None]
 
@@ -73,17 +76,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"how many MiB of logits are scored at a time (default: {BLOCK})",
     )
     add("--json", action="store_true", help="print one line of JSON")
-    add("--quiet", action="store_true", help="no progress bar")
+    add("--quiet", action="store_true", help="no progress bar, which needs rich")
     parser.set_defaults(run=lambda given: main(parser, given))
 
 
 def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     """Score the files as the arguments say."""
-    if [name for name in NEEDED if find_spec(name) is None]:
-        parser.error(
-            f"scoring files needs {' and '.join(NEEDED)}: "
-            'python -m pip install "xentropy-losses[score]"'
-        )
+    if find_spec("numpy") is None:
+        parser.error('scoring files needs numpy: python -m pip install "xentropy-losses[score]"')
     if not 0 < given.block_size < math.inf:
         parser.error(f"--block-size must be a finite number above 0, got {given.block_size}")
     try:
@@ -92,9 +92,6 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     except (OSError, TypeError, ValueError, IndexError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
-        return 130
     print(_as_json(totals, files) if given.json else _as_text(totals, files))
     return 0
 
@@ -151,7 +148,8 @@ def _scored(files: Files, given: argparse.Namespace) -> Totals:
     options = {n: getattr(given, n) for n in names if getattr(given, n) is not None}
     stream, rows = RowStream(**options), _block(files.logits, given.block_size)
     count = len(files.logits)
-    with nullcontext(_unwatched) if given.quiet else _bar(count) as watch:
+    quiet = given.quiet or find_spec("rich") is None
+    with nullcontext(_unwatched) if quiet else _bar(count) as watch:
         for start in range(0, count, rows):
             stop = min(start + rows, count)
             try:

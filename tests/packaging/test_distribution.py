@@ -66,6 +66,7 @@ def test_the_sdist_can_run_the_checks(root: Path, sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     needed = ["LICENSE", "README.md", "constraints.txt", "noxfile.py", "pyproject.toml"]
+    needed += [path.name for path in root.glob("*.md")]
     needed += sorted(path.relative_to(root).as_posix() for path in root.glob("tests/**/*.py"))
     assert not set(needed) - names
     assert not [name for name in names if "__pycache__" in name or name.startswith(".nox")]
@@ -107,6 +108,24 @@ def test_nothing_else_is_installed(empty_python: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     installed = {line.partition("==")[0] for line in run.stdout.splitlines()}
     assert installed - {"setuptools"} == {"array-api-compat", "xentropy-losses"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--help"], 0, "usage: xentropy [-h]"),
+        (["doctor"], 1, '"xentropy-losses[numpy]"'),
+        (["score", "x.npy", "t.npy"], 2, '"xentropy-losses[score]"'),
+        (["parity"], 2, '"xentropy-losses[parity]"'),
+    ],
+)
+def test_the_script_runs_and_names_the_extra_that_is_missing(
+    empty_python: Path, tmp_path: Path, arguments: list[str], status: int, words: str
+) -> None:
+    command = [empty_python.parent / "xentropy", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == status, run.stderr
+    assert words in run.stdout + run.stderr
 
 
 def test_it_imports_far_from_the_checkout(empty_python: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What a reader gets: JSON, Markdown, the page, the terminal; hostile text stays text."""
 
+import base64
+import hashlib
 import io
 import json
 import math
@@ -72,6 +74,15 @@ def test_hostile_text_adds_no_element_to_the_page():
     assert HOSTILE in "".join(hostile.text)
 
 
+def test_a_hostile_name_of_a_backend_is_text_too():
+    case = Group("g")("case", "cross_entropy", [[1.0, 2.0]], [0])
+    name = "<img/src=x/onerror=alert(3)> eager"
+    cell = Cell("g: case", name, "good", (Finding("value", "1", "1", 1.0, 4.0),))
+    page = Page(as_html(Matrix((case,), (Column(name),), (cell,))))
+    assert "img" not in page.tags
+    assert "<img/src=x/onerror=alert(3)>" in page.text
+
+
 def test_hostile_text_reaches_the_page_unchanged():
     data = data_of(as_html(matrix(HOSTILE)))
     assert data["cells"][1][1]["note"] == HOSTILE
@@ -83,6 +94,32 @@ def test_the_page_asks_for_nothing_from_elsewhere():
     assert not re.search(r"https?://|//[a-z]+\.|@import|url\(", page)
     assert not [a for a in Page(page).attributes if a[1] == "src"]
     assert not re.search(r"\{\{\w+\}\}", page)
+
+
+def test_the_page_runs_its_own_script_and_no_other():
+    """A browser is told by the page's policy: nothing is fetched, and one script has the hash."""
+    page = as_html(matrix(HOSTILE))
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    rules = dict(rule.split(None, 1) for rule in policy.split("; "))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert "innerHTML" not in script
+
+
+def test_the_page_can_be_walked_without_a_mouse():
+    page = Page(as_html(matrix()))
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    links = [v for tag, name, v in page.attributes if (tag, name) == ("a", "href")]
+    assert {link[1:] for link in links} <= ids
+    skip = links[0]
+    assert skip == "#matrix"
+    assert page.tags.index("a") < page.tags.index("h1")
+    assert {"header", "main", "caption", "dialog"} <= set(page.tags)
+    labelled = {v for _, name, v in page.attributes if name in ("aria-labelledby", "for")}
+    assert {one for names in labelled for one in names.split()} <= ids
+    assert ("div", "role", "region") in page.attributes
 
 
 def test_the_page_leads_to_the_worst_cell():
@@ -131,9 +168,11 @@ def test_every_group_has_a_head_over_its_columns():
     spans = re.findall(r'scope="colgroup" colspan="(\d)"[^>]*>(\w+)<', page)
     assert spans == [("3", "eager"), ("2", "compiled")]
     assert re.findall(r'<colgroup span="(\d)">', page) == ["3", "2"]
-    heads = re.findall(r'<th scope="col"( class="edge")?>(\w+)<', page)
-    assert [name for _, name in heads] == ["numpy", "torch", "jax", "torch", "jax"]
-    assert [bool(edge) for edge, _ in heads] == [False, False, False, True, False]
+    press = r'<button type="button" class="sort" data-sort="(\d)">(\w+)</button>'
+    heads = re.findall(rf'<th scope="col"( class="edge")?>{press}', page)
+    assert [name for _, _, name in heads] == ["numpy", "torch", "jax", "torch", "jax"]
+    assert [int(place) for _, place, _ in heads] == [0, 1, 2, 3, 4]
+    assert [bool(edge) for edge, _, _ in heads] == [False, False, False, True, False]
     assert page.count('<td class="edge">') == 1
 
 

@@ -188,7 +188,7 @@ def test_a_backend_that_is_asked_for_must_be_there(monkeypatch, capsys):
 def test_backends_that_are_not_installed_are_named_as_skipped(monkeypatch, capsys):
     hide(monkeypatch, "torch", "jax")
     assert [n for n in _cli._installed() if n in ("torch", "jax")] == []
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = capsys.readouterr().err.splitlines()
     skipped = line.removeprefix("Skipped, not installed: ").split(", ")
     assert {"torch", "jax"} <= set(skipped)
     assert "numpy" not in skipped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -20,8 +21,13 @@ Compute every case of the parity matrix on the installed backends, each column
 in a process of its own; compare it with a high-precision oracle; write a report."""
 
 EPILOG = """\
-exit status: 0 if every cell is within its budget, 1 if one is not,
-2 if nothing could be run."""
+examples:
+  %(prog)s
+  %(prog)s --backend numpy torch --mode eager --case 'accuracy'
+  %(prog)s --backend numpy --case '*margin*' --out report --json
+
+exit status: 0 if every cell is within its budget, 1 if one is not, 2 if nothing
+could be run, 130 if interrupted."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,6 +68,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="DIR",
         help="where the JSON, Markdown and HTML reports go (default: ./parity-report)",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="print the JSON report, on one line, in place of tables"
+    )
     parser.set_defaults(run=lambda given: main(parser, given))
 
 
@@ -82,7 +91,7 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         given.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out must be a folder to write into, got {given.out}: {error.strerror}")
-    return _matrix(columns, given.case, given.out)
+    return _matrix(columns, given.case, given.out, given.json)
 
 
 def _columns(
@@ -106,27 +115,33 @@ def _installed() -> list[str]:
     """The installed backends; the others are named."""
     absent = [name for name, backend in BACKENDS.items() if not backend.installed]
     if absent:
-        print(f"Skipped, not installed: {', '.join(absent)}")
+        print(f"Skipped, not installed: {', '.join(absent)}", file=sys.stderr)
     return [name for name in BACKENDS if name not in absent]
 
 
-def _matrix(columns: Sequence[tuple[str, str]], pattern: str, out: Path) -> int:
-    """Run, join, report."""
+def _matrix(
+    columns: Sequence[tuple[str, str]], pattern: str, out: Path, machine: bool = False
+) -> int:
+    """Run, join, report; standard output is JSON and nothing else for a machine."""
     from rich.console import Console
 
     from xentropy.parity._cases import select
     from xentropy.parity._join import join
     from xentropy.parity._progress import progress
+    from xentropy.parity._report import as_data
     from xentropy.parity._run import ORACLE, column_job, run
     from xentropy.parity._terminal import print_report
 
-    console, cases = Console(), select(pattern)
+    console, cases = Console(stderr=machine), select(pattern)
     jobs = [ORACLE, *(column_job(*c) for c in columns)]
     bars = progress(console, [job.name for job in jobs], len(cases))
     with tempfile.TemporaryDirectory() as folder, bars as watch:
         held = run(jobs, Path(folder), pattern, watch)
     matrix = join(cases, held["oracle"], [held[job.name] for job in jobs[1:]])
     _write(matrix, out)
+    if machine:
+        print(json.dumps(as_data(matrix)))
+        return 0 if matrix.green else 1
     print_report(console, matrix)
     console.print(f"Reports: {out / 'report.html'}, report.md, report.json", highlight=False)
     return 0 if matrix.green else 1

@@ -4,6 +4,8 @@ behind it.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -33,9 +35,21 @@ def as_html(matrix: Matrix) -> str:
         "head": "".join(_head(matrix)),
         "body": "".join(_body(matrix, held)),
         "data": _data(matrix, held),
+        **_script(),
     }
-    template = files("xentropy.parity").joinpath("report.html").read_text("utf-8")
+    template = _file("report.html")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+
+
+def _file(name: str) -> str:
+    return files("xentropy.parity").joinpath(name).read_text("utf-8")
+
+
+def _script() -> dict[str, str]:
+    """The page's own script, and the hash by which a browser knows it: it runs no other."""
+    script = _file("report.js")
+    digest = hashlib.sha256(script.encode()).digest()
+    return {"script": script, "script_hash": base64.b64encode(digest).decode()}
 
 
 def _headlines(matrix: Matrix) -> dict[str, str]:
@@ -90,7 +104,9 @@ def _modes(matrix: Matrix) -> Iterator[str]:
 def _head(matrix: Matrix) -> Iterator[str]:
     edges = _edges(matrix)
     for place, column in enumerate(matrix.columns):
-        yield f'<th scope="col"{_edge(place in edges)}>{escape(column.backend)}</th>'
+        press = f'<button type="button" class="sort" data-sort="{place}">'
+        name = f"{press}{escape(column.backend)}</button>"
+        yield f'<th scope="col"{_edge(place in edges)}>{name}</th>'
 
 
 def _edges(matrix: Matrix) -> set[int]:
@@ -147,10 +163,9 @@ def _marks(cell: Cell) -> Iterator[str]:
 
 def _cell(cell: Cell, first: bool, edge: bool) -> str:
     heat = min(cell.ratio, 1.0)
-    classes = " ".join([cell.state] + ["deep"] * (cell.state == "good" and heat > 0.6))
     label = escape(f"{cell.case}, {cell.column}: {_label(cell)}")
     return (
-        f'<td{_edge(edge)}><button type="button" class="{classes}" style="--r:{heat:.2f}" '
+        f'<td{_edge(edge)}><button type="button" class="{cell.state}" style="--r:{heat:.2f}" '
         f'tabindex="{-1 + first}" aria-label="{label}">{escape(_text(cell))}</button></td>'
     )
 
