@@ -1,0 +1,115 @@
+"""The migration pages hold: their programs print what they say, and the calls in their tables give
+the same numbers, with the framework's names, with the drop-in's, and with ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drop_ins import as_installed
+from pages import calls, printed, programs
+
+DOCS = Path(__file__).parents[1] / "docs"
+NAME = re.compile(r"\b[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A page, the modules whose names its old calls have, and the drop-in with the same names."""
+
+    name: str
+    modules: tuple[str, ...]
+    drop_in: str | None
+    needed: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        return DOCS / "migrating" / f"{self.name}.md"
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+
+GUIDES = (
+    pytest.param(
+        Guide("torch", ("torch.nn.functional", "torch", "torch.nn"), "xentropy_torch"),
+        marks=pytest.mark.backends("torch"),
+    ),
+    pytest.param(
+        Guide("tensorflow", ("tensorflow.nn", "tensorflow"), "xentropy_tensorflow"),
+        marks=pytest.mark.backends("tensorflow"),
+    ),
+    pytest.param(
+        Guide("keras", ("keras.losses",), "xentropy_keras", ("keras",)),
+        marks=pytest.mark.needs("tensorflow"),
+    ),
+    pytest.param(
+        Guide("optax", ("optax.losses", "jax.nn"), "xentropy_jax", ("optax",)),
+        marks=pytest.mark.backends("jax"),
+    ),
+    pytest.param(
+        Guide("scipy", (), None, ("scipy",)),
+        marks=pytest.mark.needs("numpy"),
+    ),
+)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_migration_page_holds(guide: Guide) -> None:
+    for package in guide.needed:
+        pytest.importorskip(package)
+    names: dict[str, Any] = {}
+    with as_installed("jax" if guide.name == "optax" else guide.name):
+        blocks = programs(guide.text)
+        said = [output for _, output in blocks]
+        assert [printed(code, str(guide.path), names) for code, _ in blocks] == said
+        assert sum(map(bool, said)) > 3
+        assert_calls_agree(guide, names)
+
+
+def assert_calls_agree(guide: Guide, names: dict[str, Any]) -> None:
+    """Every old call, by the framework's name and by the drop-in's, and every new one."""
+    rows = calls(guide.text)
+    assert len(rows) > 9
+    for old, new in rows:
+        before = [numbers(eval(old, named(old, guide.modules), names))]  # noqa: S307
+        if guide.drop_in is not None:
+            before.append(numbers(eval(old, named(old, (guide.drop_in,)), names)))  # noqa: S307
+        after = [numbers(eval(one, {}, names)) for one in new]  # noqa: S307
+        assert new
+        for value in (*before, *after):
+            assert value.shape == before[0].shape, old
+            np.testing.assert_allclose(value, before[0], rtol=1e-5, atol=1e-7, err_msg=old)
+
+
+def named(code: str, modules: tuple[str, ...]) -> dict[str, Any]:
+    """The names in a call that the modules have, the first of them that does."""
+    held = [importlib.import_module(module) for module in modules]
+    found = {name: [m for m in held if hasattr(m, name)] for name in NAME.findall(code)}
+    return {name: getattr(having[0], name) for name, having in found.items() if having}
+
+
+def numbers(value: Any) -> np.ndarray:
+    """A tensor of any framework, or several of one shape, in float64."""
+    if isinstance(value, tuple):
+        return np.stack([numbers(one) for one in value])
+    return np.asarray(value.detach() if hasattr(value, "detach") else value).astype(np.float64)
+
+
+LINKED = sorted(DOCS.glob("migrating/*.md"))
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.stem)
+def test_every_link_exists(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    near = [link.partition("#")[0] for link in links if not link.startswith("https:")]
+    assert near
+    assert not [link for link in near if not (page.parent / link).exists()]
