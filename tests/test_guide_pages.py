@@ -1,11 +1,16 @@
-"""The migration pages hold: their programs print what they say, and the calls in their tables give
-the same numbers, with the framework's names, with the drop-in's, and with ours.
+"""The pages of the guide hold: their programs print what they say, and their tables are those of a
+run. The calls that a migration page puts side by side give the same numbers, with the framework's
+names, with the drop-in's, and with ours.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import subprocess
+import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,7 @@ from drop_ins import as_installed
 from pages import calls, printed, programs
 
 DOCS = Path(__file__).parents[1] / "docs"
+WRITTEN = ("accuracy", "disagreements", "not-done")
 NAME = re.compile(r"\b[A-Za-z_]\w*")
 
 
@@ -103,11 +109,64 @@ def numbers(value: Any) -> np.ndarray:
     return np.asarray(value.detach() if hasattr(value, "detach") else value).astype(np.float64)
 
 
-LINKED = sorted(DOCS.glob("migrating/*.md"))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("accuracy", marks=pytest.mark.backends("numpy")),
+        pytest.param("not-done", marks=pytest.mark.needs("numpy", "torch")),
+    ],
+)
+def test_a_page_prints_what_it_says(page: str) -> None:
+    path, names = DOCS / f"{page}.md", {}
+    blocks = programs(path.read_text(encoding="utf-8"))
+    assert any(output for _, output in blocks)
+    for code, output in blocks:
+        assert printed(code, str(path), names) == output
 
 
 @pytest.mark.backends("numpy")
-@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("tool", ["accuracy_page", "disagreements_page"])
+def test_the_tables_are_those_of_the_stored_run(tool: str) -> None:
+    command = [sys.executable, str(DOCS.parent / "tools" / f"{tool}.py"), "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.needs("numpy", "torch", "tensorflow", "jax")
+def test_the_stored_errors_are_those_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to what a processor's own exponentials change; ours are within their bound, or it ends."""
+    for peer in ("keras", "mpmath", "optax", "scipy"):
+        pytest.importorskip(peer)
+    monkeypatch.syspath_prepend(str(DOCS.parent / "tools"))
+    with as_installed("jax"), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = importlib.import_module("accuracy").measure()["dtypes"]
+    stored = json.loads((DOCS / "accuracy.json").read_text(encoding="utf-8"))["dtypes"]
+    assert entries(found).keys() == entries(stored).keys()
+    for place, errors in entries(stored, "error").items():
+        ours = np.log10(np.maximum(entries(found, "error")[place], 1e-5))
+        np.testing.assert_allclose(ours, np.log10(np.maximum(errors, 1e-5)), atol=0.5)
+    for place, shares in entries(stored, "zeros").items():
+        np.testing.assert_allclose(entries(found, "zeros")[place], shares, atol=0.25)
+
+
+def entries(dtypes: dict[str, Any], *fields: str) -> dict[tuple[str, ...], list[float]]:
+    """What a report holds by dtype, library, quantity and field."""
+    return {
+        (dtype, library, quantity, field): values
+        for dtype, data in dtypes.items()
+        for library, quantities in data["libraries"].items()
+        for quantity, held in quantities.items()
+        for field, values in held.items()
+        if not fields or field in fields
+    }
+
+
+PAGES = [*sorted(DOCS.glob("migrating/*.md")), *(DOCS / f"{name}.md" for name in WRITTEN)]
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_link_exists(page: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     near = [link.partition("#")[0] for link in links if not link.startswith("https:")]
