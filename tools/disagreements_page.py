@@ -87,6 +87,7 @@ def section(key: str, lines: Sequence[Line]) -> Iterator[str]:
             for before, line in zip([{"case": ""}, *apart], apart, strict=False)
         )
         yield ""
+        yield from calls(apart)
     differing = {line["case"] for line in apart}
     rest = dict.fromkeys(line["case"] for line in lines if line["case"] not in differing)
     asked = {line["case"] for line in lines if any(a is not None for a in line["answers"].values())}
@@ -100,10 +101,7 @@ def remark(text: str, cases: Sequence[str]) -> Iterator[str]:
 
 
 def entry(line: Line, names: Sequence[str], *, again: bool) -> str:
-    """A line of a table: bold is what is not right, a dash what a library does not offer.
-
-    A case is named over the call, in its first line.
-    """
+    """A line of a table: bold is what is not right, a dash what a library does not offer."""
     cells = []
     for name in names:
         text = shown(line["answers"].get(name))
@@ -112,12 +110,19 @@ def entry(line: Line, names: Sequence[str], *, again: bool) -> str:
 
 
 def head(line: Line, again: bool) -> str:
-    """The case, what is shown of it, and the call."""
+    """The case, and what is shown of it."""
     if again:
         return f"… {escape(line['what'])}"
-    call = f"<br>`{escape(line['call'])}`" if 0 < len(line["call"]) <= LONGEST else ""
-    what = f", {escape(line['what'])}" if line["what"] else ""
-    return f"{escape(line['case'])}{what}{call}"
+    return ", ".join(escape(part) for part in (line["case"], line["what"]) if part)
+
+
+def calls(lines: Sequence[Line]) -> Iterator[str]:
+    """What was called, out of the way of the table, which is wide enough."""
+    held = {line["case"]: line["call"] for line in lines if 0 < len(line["call"]) <= LONGEST}
+    if held:
+        yield from ("<details>", "<summary>The calls</summary>", "")
+        yield from (f"- {escape(case)}: `{call}`" for case, call in held.items())
+        yield from ("", "</details>", "")
 
 
 def shown(answer: Any) -> str:
