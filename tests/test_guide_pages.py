@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drop_ins import as_installed
-from pages import calls, printed, programs
+from guide_pages import calls, printed, programs
 
 DOCS = Path(__file__).parents[1] / "docs"
 WRITTEN = ("accuracy", "disagreements", "not-done")
