@@ -51,12 +51,16 @@ class Column:
 
     def answer(self, ask: Ask) -> float:
         """Return the first entry of the value or of the gradient asked for."""
+        return float(self.found(ask).flat[0])
+
+    def found(self, ask: Ask) -> Any:
+        """Return the value or the gradient asked for, in float64."""
         function = getattr(self, ask.function, None)
         if function is None:
             raise NotOfferedError
         x = self.kit.array(ask.x, ask.dtype)
         rest = [self.kit.array(values, dtype) for values, dtype in ask.arguments]
-        return float(self.evaluate(function, ask, x, rest).flat[0])
+        return self.evaluate(function, ask, x, rest)
 
     def evaluate(self, function: Callable[..., Array], ask: Ask, x: Array, rest: Any) -> Any:
         """Call the function, compiled or not, or differentiate it."""

@@ -1,0 +1,180 @@
+"""The pages of the guide hold: their programs print what they say, and their tables are those of a
+run. The calls that a migration page puts side by side give the same numbers, with the framework's
+names, with the drop-in's, and with ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drop_ins import as_installed
+from guide_pages import calls, printed, programs
+
+DOCS = Path(__file__).parents[1] / "docs"
+WRITTEN = ("accuracy", "disagreements", "not-done")
+NAME = re.compile(r"\b[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A page, the modules whose names its old calls have, and the drop-in with the same names."""
+
+    name: str
+    modules: tuple[str, ...]
+    drop_in: str | None
+    needed: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        return DOCS / "migrating" / f"{self.name}.md"
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+
+GUIDES = (
+    pytest.param(
+        Guide("torch", ("torch.nn.functional", "torch", "torch.nn"), "xentropy_torch"),
+        marks=pytest.mark.backends("torch"),
+    ),
+    pytest.param(
+        Guide("tensorflow", ("tensorflow.nn", "tensorflow"), "xentropy_tensorflow"),
+        marks=pytest.mark.backends("tensorflow"),
+    ),
+    pytest.param(
+        Guide("keras", ("keras.losses",), "xentropy_keras", ("keras",)),
+        marks=pytest.mark.needs("tensorflow"),
+    ),
+    pytest.param(
+        Guide("optax", ("optax.losses", "jax.nn"), "xentropy_jax", ("optax",)),
+        marks=pytest.mark.backends("jax"),
+    ),
+    pytest.param(
+        Guide("scipy", (), None, ("scipy",)),
+        marks=pytest.mark.needs("numpy"),
+    ),
+)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_migration_page_holds(guide: Guide) -> None:
+    for package in guide.needed:
+        pytest.importorskip(package)
+    names: dict[str, Any] = {}
+    with as_installed("jax" if guide.name == "optax" else guide.name):
+        blocks = programs(guide.text)
+        said = [output for _, output in blocks]
+        assert [printed(code, str(guide.path), names) for code, _ in blocks] == said
+        assert sum(map(bool, said)) > 3
+        assert_calls_agree(guide, names)
+
+
+def assert_calls_agree(guide: Guide, names: dict[str, Any]) -> None:
+    """Every old call, by the framework's name and by the drop-in's, and every new one."""
+    rows = calls(guide.text)
+    assert len(rows) > 9
+    for old, new in rows:
+        before = [numbers(eval(old, named(old, guide.modules), names))]  # noqa: S307
+        if guide.drop_in is not None:
+            before.append(numbers(eval(old, named(old, (guide.drop_in,)), names)))  # noqa: S307
+        after = [numbers(eval(one, {}, names)) for one in new]  # noqa: S307
+        assert new
+        for value in (*before, *after):
+            assert value.shape == before[0].shape, old
+            np.testing.assert_allclose(value, before[0], rtol=1e-5, atol=1e-7, err_msg=old)
+
+
+def named(code: str, modules: tuple[str, ...]) -> dict[str, Any]:
+    """The names in a call that the modules have, the first of them that does."""
+    held = [importlib.import_module(module) for module in modules]
+    found = {name: [m for m in held if hasattr(m, name)] for name in NAME.findall(code)}
+    return {name: getattr(having[0], name) for name, having in found.items() if having}
+
+
+def numbers(value: Any) -> np.ndarray:
+    """A tensor of any framework, or several of one shape, in float64."""
+    if isinstance(value, tuple):
+        return np.stack([numbers(one) for one in value])
+    return np.asarray(value.detach() if hasattr(value, "detach") else value).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param("accuracy", marks=pytest.mark.backends("numpy")),
+        pytest.param("not-done", marks=pytest.mark.needs("numpy", "torch")),
+    ],
+)
+def test_a_page_prints_what_it_says(page: str) -> None:
+    path, names = DOCS / f"{page}.md", {}
+    blocks = programs(path.read_text(encoding="utf-8"))
+    assert any(output for _, output in blocks)
+    for code, output in blocks:
+        assert printed(code, str(path), names) == output
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("tool", ["accuracy_page", "disagreements_page"])
+def test_the_tables_are_those_of_the_stored_run(tool: str) -> None:
+    command = [sys.executable, str(DOCS.parent / "tools" / f"{tool}.py"), "--check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.needs("numpy", "torch", "tensorflow", "jax")
+def test_the_stored_errors_are_those_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to what a processor's own exponentials change; ours are within their bound, or it ends.
+
+    Those of float16: it has the fewest margins, and all that can differ.
+    """
+    for peer in ("keras", "mpmath", "optax", "scipy"):
+        pytest.importorskip(peer)
+    monkeypatch.syspath_prepend(str(DOCS.parent / "tools"))
+    with as_installed("jax"), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        accuracy = importlib.import_module("accuracy")
+        peers = [library() for library in accuracy.LIBRARIES]
+        found = {"float16": accuracy.measured("float16", peers)}
+    report = json.loads((DOCS / "accuracy.json").read_text(encoding="utf-8"))
+    stored = {"float16": report["dtypes"]["float16"]}
+    assert entries(found).keys() == entries(stored).keys()
+    for place, errors in entries(stored, "error").items():
+        ours = np.log10(np.maximum(entries(found, "error")[place], 1e-5))
+        np.testing.assert_allclose(ours, np.log10(np.maximum(errors, 1e-5)), atol=0.5)
+    for place, shares in entries(stored, "zeros").items():
+        np.testing.assert_allclose(entries(found, "zeros")[place], shares, atol=0.25)
+
+
+def entries(dtypes: dict[str, Any], *fields: str) -> dict[tuple[str, ...], list[float]]:
+    """What a report holds by dtype, library, quantity and field."""
+    return {
+        (dtype, library, quantity, field): values
+        for dtype, data in dtypes.items()
+        for library, quantities in data["libraries"].items()
+        for quantity, held in quantities.items()
+        for field, values in held.items()
+        if not fields or field in fields
+    }
+
+
+PAGES = [*sorted(DOCS.glob("migrating/*.md")), *(DOCS / f"{name}.md" for name in WRITTEN)]
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_exists(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    near = [link.partition("#")[0] for link in links if not link.startswith("https:")]
+    assert near
+    assert not [link for link in near if not (page.parent / link).exists()]
