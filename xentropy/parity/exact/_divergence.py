@@ -93,8 +93,6 @@ class LogitPair:
     ``l = log(t / p)``, of one sign: the value and the gradients are judged relative to themselves.
     """
 
-    mass = ONE
-
     def __init__(self, student: LogitRow, teacher: LogitRow) -> None:
         self.student, self.teacher = student, teacher
         self.p, self.t = student.softmax.p, teacher.softmax.p
@@ -102,6 +100,11 @@ class LogitPair:
         units = 1 if student.warp.temperature == 1 else 2
         pairs = zip(student.softmax.z, teacher.softmax.z, strict=True)
         self.apart = [units * _apart(x, y) for x, y in pairs]
+
+    @property
+    def mass(self) -> mpf:
+        """Softmaxes sum to 1."""
+        return ONE
 
     @cached_property
     def logs(self) -> list[mpf]:
