@@ -121,9 +121,13 @@ class LogitPair:
             for j, p in enumerate(self.p)
         )
 
-    @cached_property
+    @property
     def loss(self) -> Exact:
         """Never negative."""
+        return self._loss
+
+    @cached_property
+    def _loss(self) -> Exact:
         if not self.defined:
             return UNDEFINED
         if any(t and not p for t, p in zip(self.t, self.p, strict=True)):
