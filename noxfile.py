@@ -127,9 +127,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types, strictly."""
+    """Check the types, strictly, by two checkers; arguments after -- go to mypy."""
     install(session, "types", project=".[parity]")
     session.run("mypy", *session.posargs)
+    session.run("pyright", "--warnings", env={"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"})
 
 
 @nox.session

@@ -31,9 +31,11 @@ class Talking(Group, Protocol):
 
     def notes(self, note: tuple[int, ...]) -> list[tuple[int, ...]]:
         """What every member sent, in their order."""
+        ...
 
     def sized(self, counts: tuple[int, ...]) -> Group:
         """The same group, of members that hold so many classes."""
+        ...
 
 
 class Note(NamedTuple):

@@ -29,18 +29,22 @@ class Rule(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the leaves."""
+        ...
 
     @property
     def constant(self) -> tuple[str, ...]:
         """The names of the leaves that have no gradient."""
+        ...
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the floating values."""
+        ...
 
     @property
     def others(self) -> tuple[str, ...]:
         """The names of the values that are not floating and have no gradient."""
+        ...
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
@@ -49,6 +53,7 @@ class Rule(Protocol):
 
         ``again`` asks for operations that the framework can differentiate itself, to any order.
         """
+        ...
 
     def pullback(
         self,
@@ -65,6 +70,7 @@ class Rule(Protocol):
         ``bars`` are the gradients by the floating values, of several None where a value has
         none. ``again`` asks for the same of them.
         """
+        ...
 
 
 class Backend:

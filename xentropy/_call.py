@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar, cast
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from xentropy import _errors
 from xentropy._backend import Backend, Rule
@@ -12,10 +22,22 @@ from xentropy._dispatch import aside, backend_of
 from xentropy._typing import Array
 
 if TYPE_CHECKING:
+    from xentropy._scoring import Score
     from xentropy._shards import Group
+    from xentropy._signatures import (
+        Differentiable,
+        OfEntries,
+        OfExponents,
+        OfHidden,
+        OfLogits,
+        OfLogProbs,
+        ScoreOfHidden,
+        ScoreOfLogits,
+    )
 
 P = ParamSpec("P")
 A = TypeVar("A")
+G = TypeVar("G")
 
 
 class Call(NamedTuple, Generic[A]):
@@ -40,7 +62,8 @@ class Call(NamedTuple, Generic[A]):
         """The same call with some fields of its rule changed."""
         from dataclasses import replace
 
-        return self._replace(rule=replace(self.rule, **fields))  # type: ignore[type-var]
+        rule: Any = self.rule
+        return self._replace(rule=replace(rule, **fields))
 
     def shaped(self, values: tuple[Array, ...]) -> A:
         """The values as the public function returns them."""
@@ -58,8 +81,50 @@ def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
 
     # The signature that help and documentation show is the function's: they ask the inner one.
     prepare.__annotations__["return"] = function.__annotations__["return"] = "A"
-    function.__xentropy_prepare__ = prepare  # type: ignore[attr-defined]
+    cast("Any", function).__xentropy_prepare__ = prepare
     return function
+
+
+# The same to a type checker that has to know the name of the first array; see _signatures.py.
+
+
+def of_entries(prepare: Callable[Concatenate[Any, P], Call[Any]]) -> OfEntries[P]:
+    """`public` for a function that makes one number of each."""
+    return cast("OfEntries[P]", public(prepare))
+
+
+def of_exponents(prepare: Callable[..., Call[Any]]) -> OfExponents:
+    """`public` for `logsumexp`."""
+    return cast("OfExponents", public(prepare))
+
+
+def of_logits(prepare: Callable[Concatenate[Any, P], Call[Any]]) -> OfLogits[P]:
+    """`public` for a function of logits."""
+    return cast("OfLogits[P]", public(prepare))
+
+
+def of_log_probs(prepare: Callable[Concatenate[Any, P], Call[Any]]) -> OfLogProbs[P]:
+    """`public` for a function of log-probabilities."""
+    return cast("OfLogProbs[P]", public(prepare))
+
+
+def of_hidden(prepare: Callable[Concatenate[Any, P], Call[Any]]) -> OfHidden[P]:
+    """`public` for a function of what a head is applied to."""
+    return cast("OfHidden[P]", public(prepare))
+
+
+def score_of_logits(
+    prepare: Callable[Concatenate[Any, P], Call[Score[Any]]],
+) -> ScoreOfLogits[P]:
+    """`public` for scores of logits."""
+    return cast("ScoreOfLogits[P]", public(prepare))
+
+
+def score_of_hidden(
+    prepare: Callable[Concatenate[Any, P], Call[Score[Any]]],
+) -> ScoreOfHidden[P]:
+    """`public` for scores of what a head is applied to."""
+    return cast("ScoreOfHidden[P]", public(prepare))
 
 
 def _of_group(prepare: Callable[..., Call[A]], args: tuple[Any, ...], kwargs: Any) -> A:
@@ -79,12 +144,21 @@ def prepared(
     return agreed(prepare, args, kwargs)
 
 
+@overload
 def value_and_grad(
-    loss: Callable[..., A],
-    *,
-    wrt: str | tuple[str, ...] | None = None,
-    of: str | None = None,
-) -> Callable[..., tuple[A, Any]]:
+    loss: partial[Any], *, wrt: str | tuple[str, ...] | None = None, of: str | None = None
+) -> Callable[..., tuple[Any, Any]]: ...
+@overload
+def value_and_grad(
+    loss: Differentiable[Any], *, wrt: tuple[str, ...], of: str | None = None
+) -> Callable[..., tuple[Any, tuple[Any, ...]]]: ...
+@overload
+def value_and_grad(
+    loss: Differentiable[G], *, wrt: str | None = None, of: str | None = None
+) -> G: ...
+def value_and_grad(
+    loss: Any, *, wrt: str | tuple[str, ...] | None = None, of: str | None = None
+) -> Any:
     """A function that returns a loss together with its gradient, on any backend.
 
     The gradient is the core's own, made in the same visit, so that NumPy, which has no autograd,
@@ -132,8 +206,8 @@ def value_and_grad(
     prepare, args, options = prepare_of(loss)
 
     @wraps(loss)
-    def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[A, Any]:
-        call: Call[A] = prepared(prepare, (*args, *more), {**options, **kwargs})
+    def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[Any, Any]:
+        call: Call[Any] = prepared(prepare, (*args, *more), {**options, **kwargs})
         names = (call.rule.names[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
         wanted = _wanted(call, names)
         place = _place(call.rule, of)
@@ -157,10 +231,10 @@ def prepare_of(loss: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str
     return prepare, args, options
 
 
-def call_of(function: Callable[..., A], *args: Any, **options: Any) -> Call[A]:
+def call_of(function: Any, *args: Any, **options: Any) -> Call[Any]:
     """What a public function would evaluate: another one takes its rule and changes it."""
-    prepare = function.__xentropy_prepare__  # type: ignore[attr-defined]
-    return cast("Call[A]", prepare(*args, **options))
+    call: Call[Any] = function.__xentropy_prepare__(*args, **options)
+    return call
 
 
 def _checked_out(call: Call[Any], out: Any, wrt: Any, name: str) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from xentropy import _errors, _inputs, _partial
 from xentropy._inputs import Inputs
@@ -14,7 +14,15 @@ from xentropy._score import RowScore
 from xentropy._scoring import Score
 from xentropy._typing import Array
 
-A = TypeVar("A")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    # The targets do not tell what will be streamed: it is Any unless it is written down.
+    A = TypeVar("A", default=Any)
+else:
+    from typing import TypeVar
+
+    A = TypeVar("A")
 Bounds = tuple[int, int]
 
 

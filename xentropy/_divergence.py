@@ -12,7 +12,7 @@ comes from the differences of the logits, which are exact where it matters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from xentropy import _reduction as reduction_
 from xentropy import _stats
@@ -82,10 +82,10 @@ class Divergence:
     reduction: Reduction = "mean"
     normalizer: Normalizer = "weights"
 
-    names: ClassVar[tuple[str, ...]] = Leaves._fields
-    constant: ClassVar[tuple[str, ...]] = ("where",)
-    outputs: ClassVar[tuple[str, ...]] = ("loss",)
-    others: ClassVar[tuple[str, ...]] = ()
+    names = Leaves._fields
+    constant = ("where",)
+    outputs = ("loss",)
+    others = ()
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

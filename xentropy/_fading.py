@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from xentropy._stats import times
 from xentropy._typing import Array, DType, Namespace
@@ -23,10 +23,10 @@ class Faded:
 
     dtype: DType
 
-    names: ClassVar[tuple[str, ...]] = Leaves._fields
-    constant: ClassVar[tuple[str, ...]] = ()
-    outputs: ClassVar[tuple[str, ...]] = ("value",)
-    others: ClassVar[tuple[str, ...]] = ()
+    names = Leaves._fields
+    constant = ()
+    outputs = ("value",)
+    others = ()
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

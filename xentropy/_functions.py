@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from xentropy import _errors, _inputs
-from xentropy._call import Call, public
+from xentropy._call import Call, of_entries, of_exponents
 from xentropy._inputs import Inputs
 from xentropy._typing import Array, Namespace
 
 A = TypeVar("A")
 
 
-class SignedLog(NamedTuple):
+class SignedLog(NamedTuple, Generic[A]):
     """The logarithm of a number's magnitude, and its sign: -1, 0 or 1."""
 
-    value: Array
-    sign: Array
+    value: A
+    sign: A
 
 
-@public
+@of_entries
 def softmax(x: A, *, axis: int = -1, where: Any = None, temperature: float = 1.0) -> Call[A]:
     r"""Probabilities that are proportional to the exponentials of x.
 
@@ -74,7 +74,7 @@ def softmax(x: A, *, axis: int = -1, where: Any = None, temperature: float = 1.0
     return _softmax(x, axis, where, temperature, log=False)
 
 
-@public
+@of_entries
 def log_softmax(x: A, *, axis: int = -1, where: Any = None, temperature: float = 1.0) -> Call[A]:
     r"""Logarithms of the softmax.
 
@@ -118,7 +118,7 @@ def log_softmax(x: A, *, axis: int = -1, where: Any = None, temperature: float =
     return _softmax(x, axis, where, temperature, log=True)
 
 
-@public
+@of_exponents
 def logsumexp(
     x: A,
     *,
@@ -206,7 +206,7 @@ def logsumexp(
     return Call(inputs.backend, rule, leaves, form, inputs.group)
 
 
-@public
+@of_entries
 def sigmoid(x: A) -> Call[A]:
     r"""The logistic function.
 
@@ -249,7 +249,7 @@ def sigmoid(x: A) -> Call[A]:
     return _sigmoid(x, log=False)
 
 
-@public
+@of_entries
 def log_sigmoid(x: A) -> Call[A]:
     r"""The logarithm of the logistic function.
 
@@ -325,7 +325,7 @@ def _axes(inputs: Inputs, axis: Any) -> tuple[int, ...]:
 def _with_sign(xp: Namespace) -> Callable[..., Any]:
     """The value and the sign of a sum, which the rule gives as an integer, in one dtype."""
 
-    def form(value: Array, sign: Array) -> SignedLog:
+    def form(value: Array, sign: Array) -> SignedLog[Array]:
         sign = xp.astype(sign, value.dtype)
         sign = xp.where(xp.isnan(value), xp.zeros_like(sign) + float("nan"), sign)
         return SignedLog(value, sign)

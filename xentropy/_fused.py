@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from xentropy import _reduction, _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss
@@ -40,15 +40,19 @@ class Compiler(Protocol):
         By the flags, their largest number, a function, its arrays, and the other rows' numbers;
         None where a compiler cannot take rows out of an array.
         """
+        ...
 
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set, one answer for everything that is computed together."""
+        ...
 
     def either(self, flag: Array, yes: Callable[[], T], no: Callable[[], T]) -> T:
         """What one of two functions gives; the other one costs nothing."""
+        ...
 
     def sum_both(self, a: Array, b: Array, axis: int) -> tuple[Array, Array]:
         """The sums of two arrays along an axis, which is kept, in one visit."""
+        ...
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -66,9 +70,9 @@ class Fused:
     loss: RowLoss
     ops: Compiler
 
-    constant: ClassVar[tuple[str, ...]] = RowLoss.constant
-    outputs: ClassVar[tuple[str, ...]] = RowLoss.outputs
-    others: ClassVar[tuple[str, ...]] = RowLoss.others
+    constant = RowLoss.constant
+    outputs = RowLoss.outputs
+    others = RowLoss.others
 
     @property
     def names(self) -> tuple[str, ...]:

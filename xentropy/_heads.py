@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar, Unpack
+from typing import Any, SupportsFloat, TypeVar, Unpack, cast
 
 from xentropy import _errors, _inputs
-from xentropy._call import Call, call_of, public
+from xentropy._call import Call, call_of, of_hidden, score_of_hidden
 from xentropy._inputs import Inputs
 from xentropy._losses import rows, scaling
 from xentropy._scoring import Score
@@ -15,7 +15,7 @@ from xentropy._typing import Array, HeadOptions, Normalizer, Reduction
 A = TypeVar("A")
 
 
-@public
+@of_hidden
 def linear_cross_entropy(
     hidden: A,
     weight: Any,
@@ -31,7 +31,7 @@ def linear_cross_entropy(
     softcap: float | None = None,
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
-    normalizer: Normalizer | float | Array = "weights",
+    normalizer: Normalizer | SupportsFloat = "weights",
     group: Any = None,
 ) -> Call[A]:
     r"""Cross-entropy of a linear head; its logits are never held.
@@ -122,7 +122,7 @@ def linear_cross_entropy(
     return Call(inputs.backend, linear, leaves, group=inputs.group, given=targets)
 
 
-@public
+@score_of_hidden
 def linear_score(
     hidden: A, weight: Any, targets: Any, *, bias: Any = None, **options: Unpack[HeadOptions]
 ) -> Call[Score[A]]:
@@ -174,14 +174,14 @@ def linear_score(
     >>> print(result.prediction, result.correct, result.entropy.round(6))
     [0 1] [ True False] [0.738654 0.832396]
     """
-    from xentropy._linear import LinearScore
+    from xentropy._linear import LinearLoss, LinearScore
     from xentropy._score import RowScore
 
     _inputs.known("linear_score", options, HeadOptions)
     head = {"bias": bias, **options, "reduction": "none"}
     call = call_of(linear_cross_entropy, hidden, weight, targets, **head)
-    rule = LinearScore(RowScore(call.rule.loss), call.rule.tile)  # type: ignore[attr-defined]
-    return call._replace(rule=rule, form=Score)
+    loss = cast("LinearLoss", call.rule)
+    return call._replace(rule=LinearScore(RowScore(loss.loss), loss.tile), form=Score)
 
 
 def _tile(inputs: Inputs) -> int | None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, get_args
+from typing import Any, SupportsFloat, TypeVar, get_args
 
 from xentropy import _inputs
-from xentropy._call import Call, public
+from xentropy._call import Call, of_logits
 from xentropy._inputs import Inputs
-from xentropy._typing import Array, Normalizer, Reduction, TargetKind
+from xentropy._typing import Normalizer, Reduction, TargetKind
 
 A = TypeVar("A")
 
 
-@public
+@of_logits
 def entropy(logits: A, *, axis: int = -1, where: Any = None, temperature: float = 1.0) -> Call[A]:
     r"""Entropy of the softmax of every row, in nats.
 
@@ -73,7 +73,7 @@ def entropy(logits: A, *, axis: int = -1, where: Any = None, temperature: float 
     return Call(inputs.backend, rule, (inputs.x, inputs.mask(where, place)))
 
 
-@public
+@of_logits
 def kl_divergence(
     logits: A,
     targets: Any,
@@ -84,7 +84,7 @@ def kl_divergence(
     where: Any = None,
     temperature: float = 1.0,
     reduction: Reduction = "mean",
-    normalizer: Normalizer | float | Array = "weights",
+    normalizer: Normalizer | SupportsFloat = "weights",
 ) -> Call[A]:
     r"""Kullback-Leibler divergence of the softmax of logits from target distributions.
 

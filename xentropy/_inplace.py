@@ -36,30 +36,39 @@ class Ops(Protocol):
 
     def subtract(self, a: Array, b: Numbers, *, out: Array) -> Array:
         """a - b."""
+        ...
 
     def multiply(self, a: Array, b: Numbers, *, out: Array) -> Array:
         """a * b."""
+        ...
 
     def exp(self, x: Array, *, out: Array | None = None) -> Array:
         """exp(x)."""
+        ...
 
     def fraction(self, x: Array, *, out: Array | None) -> Array:
         """x - floor(x) of numbers that are not negative."""
+        ...
 
     def reciprocal(self, x: Array) -> Array:
         """1 / x."""
+        ...
 
     def log1p(self, x: Array) -> Array:
         """log(1 + x)."""
+        ...
 
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """a where the condition holds, else b."""
+        ...
 
     def max(self, x: Array, axis: int) -> Array:
         """The maxima along an axis."""
+        ...
 
     def sum(self, x: Array, axis: int) -> Array:
         """The sums along an axis."""
+        ...
 
     FEW: float
     """Up to which share rows are better taken out of a block than the whole block looked at."""
@@ -69,48 +78,62 @@ class Ops(Protocol):
 
     def round(self, x: Array) -> Array:
         """The nearest whole numbers."""
+        ...
 
     def smallest(self, x: Array) -> float:
         """The smallest entry, NaN if one is."""
+        ...
 
     def count(self, flags: Array) -> int:
         """How many flags are set."""
+        ...
 
     def zeros(self, like: Array) -> Array:
         """Zeros of its shape and dtype."""
+        ...
 
     def finite(self, x: Array) -> bool:
         """Whether no entry is infinite or NaN; rarely False of finite ones whose sum is not."""
+        ...
 
     def place(self, shape: tuple[int, ...], labels: Array, axis: int) -> Any:
         """Where the labels of rows, the axis kept, lie in an array of this shape."""
+        ...
 
     def pick(self, x: Array, place: Any, axis: int) -> Array:
         """The entries at a place, the axis kept."""
+        ...
 
     def put(self, x: Array, place: Any, value: Numbers, axis: int) -> None:
         """Write those entries."""
 
     def squeeze(self, x: Array, axis: int) -> Array:
         """Without an axis of length one."""
+        ...
 
     def moveaxis(self, x: Array, source: int, destination: int) -> Array:
         """Another order of the axes."""
+        ...
 
     def copy(self, x: Array, *, out: Array) -> Array:
         """Write x, cast to the dtype of ``out``."""
+        ...
 
     def buffer(self, shape: tuple[int, ...], dtype: DType, like: Array) -> Array:
         """An array of no particular values beside another one."""
+        ...
 
     def result(self, like: Array) -> Array:
         """An array of no particular values for a gradient by ``like``."""
+        ...
 
     def index(self, labels: Array) -> Array:
         """Labels in a dtype to pick with."""
+        ...
 
     def quiet(self) -> Any:
         """A context without warnings of infinities, and without a record of operations."""
+        ...
 
 
 class Rows(NamedTuple):

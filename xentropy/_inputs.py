@@ -6,7 +6,7 @@ import math
 import numbers
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from xentropy import _errors, _labels
 from xentropy._backend import Backend
@@ -138,7 +138,7 @@ class Inputs:
             choice("normalizer", value, _NORMALIZERS)
             if reduction != "mean" and value != "weights":
                 raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
-            return value, None  # type: ignore[return-value]  # one of the choices
+            return cast("Normalizer", value), None
         if reduction != "mean":
             raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
         if isinstance(value, numbers.Real) and not 0 <= float(value) < math.inf:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from xentropy import _reduction, _stats, _targets
 from xentropy._reduction import Reducer
@@ -168,10 +168,10 @@ class LinearLoss:
     loss: RowLoss
     tile: int | None = None
 
-    names: ClassVar[tuple[str, ...]] = Head._fields
-    constant: ClassVar[tuple[str, ...]] = RowLoss.constant
-    outputs: ClassVar[tuple[str, ...]] = RowLoss.outputs
-    others: ClassVar[tuple[str, ...]] = RowLoss.others
+    names = Head._fields
+    constant = RowLoss.constant
+    outputs = RowLoss.outputs
+    others = RowLoss.others
 
     @property
     def reduction(self) -> Reduction:
@@ -305,10 +305,10 @@ class LinearScore:
     score: RowScore
     tile: int | None = None
 
-    names: ClassVar[tuple[str, ...]] = Head._fields
-    constant: ClassVar[tuple[str, ...]] = RowScore.constant
-    outputs: ClassVar[tuple[str, ...]] = RowScore.outputs
-    others: ClassVar[tuple[str, ...]] = RowScore.others
+    names = Head._fields
+    constant = RowScore.constant
+    outputs = RowScore.outputs
+    others = RowScore.others
 
     @property
     def loss(self) -> RowLoss:

@@ -43,24 +43,31 @@ class Loops(Compiler, Protocol):
         self, step: Step, sums: Sums, count: int, size: int, dtype: DType
     ) -> tuple[Sums, Rows]:
         """Steps at 0, size, ... (count times): the last sums, and all rows along one axis."""
+        ...
 
     def cut(self, x: Array, start: Any, size: int) -> Array:
         """Some rows."""
+        ...
 
     def logits(self, rule: RowLoss, rows: Head) -> Array:
         """The logits of rows, in the compute dtype."""
+        ...
 
     def zeros(self, shape: tuple[int, int], dtype: DType) -> Any:
         """A sum of products that has none yet, in any form."""
+        ...
 
     def added(self, total: Any, made: Array, hidden: Array) -> Any:
         """The sum and made.T @ hidden."""
+        ...
 
     def whole(self, total: Any) -> Array:
         """The sum as an array."""
+        ...
 
     def fused(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of operations that are one where that pays."""
+        ...
 
 
 def scans(rule: Any, leaves: tuple[Array | None, ...]) -> bool:

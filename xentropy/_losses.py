@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
 
 from xentropy import _errors, _inputs
-from xentropy._call import Call, public
+from xentropy._call import Call, of_log_probs, of_logits
 from xentropy._inputs import Inputs
 from xentropy._typing import Array, Normalizer, Reduction, Source
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 
-@public
+@of_logits
 def cross_entropy(
     logits: A,
     targets: Any,
@@ -31,7 +31,7 @@ def cross_entropy(
     softcap: float | None = None,
     z_loss: float = 0.0,
     reduction: Reduction = "mean",
-    normalizer: Normalizer | float | Array = "weights",
+    normalizer: Normalizer | SupportsFloat = "weights",
     group: Any = None,
 ) -> Call[A]:
     r"""Cross-entropy between logits and labels or probabilities.
@@ -147,7 +147,7 @@ def cross_entropy(
     return Call(inputs.backend, rule, leaves, group=inputs.group, given=targets)
 
 
-@public
+@of_log_probs
 def nll_loss(
     log_probs: A,
     targets: Any,
@@ -159,7 +159,7 @@ def nll_loss(
     label_smoothing: float = 0.0,
     where: Any = None,
     reduction: Reduction = "mean",
-    normalizer: Normalizer | float | Array = "weights",
+    normalizer: Normalizer | SupportsFloat = "weights",
 ) -> Call[A]:
     r"""Negative log-likelihood of labels or probabilities under log-probabilities.
 
@@ -220,7 +220,7 @@ def nll_loss(
     return Call(inputs.backend, rule, leaves)
 
 
-@public
+@of_logits
 def binary_cross_entropy(
     logits: A,
     targets: Any,
@@ -230,7 +230,7 @@ def binary_cross_entropy(
     sample_weights: Any = None,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
-    normalizer: Normalizer | float | Array = "weights",
+    normalizer: Normalizer | SupportsFloat = "weights",
 ) -> Call[A]:
     r"""Binary cross-entropy of every element, between logits and targets in [0, 1].
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from xentropy import _stats
 from xentropy._stats import Shares, along, cut, masked
@@ -32,8 +32,8 @@ class _OfSoftmax:
     axis: int
     temperature: float = 1.0
 
-    constant: ClassVar[tuple[str, ...]] = ("where",)
-    others: ClassVar[tuple[str, ...]] = ()
+    constant = ("where",)
+    others = ()
 
     def _visit(
         self, xp: Namespace, leaves: MapLeaves, left: Rest | None = None, *, again: bool = False
@@ -66,8 +66,8 @@ class Softmax(_OfSoftmax):
 
     log: bool = False
 
-    names: ClassVar[tuple[str, ...]] = MapLeaves._fields
-    outputs: ClassVar[tuple[str, ...]] = ("value",)
+    names = MapLeaves._fields
+    outputs = ("value",)
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
@@ -109,8 +109,8 @@ class Softmax(_OfSoftmax):
 class Entropy(_OfSoftmax):
     """The entropy of the softmax along one axis."""
 
-    names: ClassVar[tuple[str, ...]] = ("logits", "where")
-    outputs: ClassVar[tuple[str, ...]] = ("entropy",)
+    names = ("logits", "where")
+    outputs = ("entropy",)
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
@@ -167,9 +167,9 @@ class LogSumExp:
     keepdims: bool = False
     signed: bool = False
 
-    names: ClassVar[tuple[str, ...]] = SumLeaves._fields
-    constant: ClassVar[tuple[str, ...]] = ("where",)
-    outputs: ClassVar[tuple[str, ...]] = ("value",)
+    names = SumLeaves._fields
+    constant = ("where",)
+    outputs = ("value",)
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -336,10 +336,10 @@ class Sigmoid:
     dtype: DType
     log: bool = False
 
-    names: ClassVar[tuple[str, ...]] = ElementLeaves._fields
-    constant: ClassVar[tuple[str, ...]] = ()
-    outputs: ClassVar[tuple[str, ...]] = ("value",)
-    others: ClassVar[tuple[str, ...]] = ()
+    names = ElementLeaves._fields
+    constant = ()
+    outputs = ("value",)
+    others = ()
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

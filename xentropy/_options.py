@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ def options(
     block_size: int | None = None,
     threads: int | None = None,
     compile: bool | None = None,  # noqa: A002 - the word for it
-) -> Iterator[Options]:
+) -> Generator[Options]:
     """Override, inside a ``with`` block, how losses are computed; what they are never changes.
 
     Arrays of NumPy and eager tensors of PyTorch and TensorFlow in a CPU's memory are visited in

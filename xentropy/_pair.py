@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from xentropy import _reduction as reduction_
 from xentropy import _stats
@@ -69,10 +69,10 @@ class PairLoss:
     empty: float = 0.0
     floor: float | None = None
 
-    names: ClassVar[tuple[str, ...]] = Leaves._fields
-    constant: ClassVar[tuple[str, ...]] = ()
-    outputs: ClassVar[tuple[str, ...]] = ("loss",)
-    others: ClassVar[tuple[str, ...]] = ()
+    names = Leaves._fields
+    constant = ()
+    outputs = ("loss",)
+    others = ()
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from xentropy._divergence import opposed, terms
 from xentropy._stats import times
@@ -38,10 +38,10 @@ class RelativeEntropy:
     targets_are: Source = "probabilities"
     generalized: bool = False
 
-    names: ClassVar[tuple[str, ...]] = Leaves._fields
-    constant: ClassVar[tuple[str, ...]] = ()
-    outputs: ClassVar[tuple[str, ...]] = ("value",)
-    others: ClassVar[tuple[str, ...]] = ()
+    names = Leaves._fields
+    constant = ()
+    outputs = ("value",)
+    others = ()
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from xentropy import _links, _stats, _targets
 from xentropy import _reduction as reduction_
@@ -75,9 +75,9 @@ class RowLoss:
     link: Link | None = None
     empty: float = 0.0
 
-    constant: ClassVar[tuple[str, ...]] = ("where",)
-    outputs: ClassVar[tuple[str, ...]] = ("loss",)
-    others: ClassVar[tuple[str, ...]] = ()
+    constant = ("where",)
+    outputs = ("loss",)
+    others = ()
 
     @property
     def names(self) -> tuple[str, ...]:

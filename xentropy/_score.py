@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from xentropy import _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss, Visit
@@ -38,9 +38,9 @@ class RowScore:
 
     loss: RowLoss
 
-    constant: ClassVar[tuple[str, ...]] = RowLoss.constant
-    outputs: ClassVar[tuple[str, ...]] = Bars._fields
-    others: ClassVar[tuple[str, ...]] = ("prediction", "correct")
+    constant = RowLoss.constant
+    outputs = Bars._fields
+    others = ("prediction", "correct")
 
     @property
     def names(self) -> tuple[str, ...]:

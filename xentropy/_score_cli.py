@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +43,9 @@ class Files(NamedTuple):
     targets: np.ndarray
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "score",
@@ -171,7 +173,7 @@ def _unwatched(_: int) -> None:
 
 
 @contextmanager
-def _bar(rows: int) -> Iterator[Watch]:
+def _bar(rows: int) -> Generator[Watch]:
     """A bar on the terminal; what it yields is told how many rows are done."""
     from rich.console import Console
     from rich.progress import (

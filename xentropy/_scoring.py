@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, Unpack, cast
 
 from xentropy import _inputs
-from xentropy._call import Call, call_of, public
+from xentropy._call import Call, call_of, score_of_logits
 from xentropy._losses import cross_entropy
 from xentropy._typing import RowOptions
+
+if TYPE_CHECKING:
+    from xentropy._rows import RowLoss
 
 A = TypeVar("A")
 
@@ -40,7 +43,7 @@ class Score(NamedTuple, Generic[A]):
     correct: A
 
 
-@public
+@score_of_logits
 def score(logits: A, targets: Any, **options: Unpack[RowOptions]) -> Call[Score[A]]:
     r"""Loss, log-probability, logsumexp, entropy, prediction and correctness of every row.
 
@@ -96,4 +99,4 @@ def score(logits: A, targets: Any, **options: Unpack[RowOptions]) -> Call[Score[
 
     _inputs.known("score", options, RowOptions)
     call = call_of(cross_entropy, logits, targets, **options, reduction="none")
-    return call._replace(rule=RowScore(call.rule), form=Score)  # type: ignore[arg-type]
+    return call._replace(rule=RowScore(cast("RowLoss", call.rule)), form=Score)

@@ -20,30 +20,39 @@ class Group(Protocol):
     @property
     def size(self) -> int:
         """How many members there are."""
+        ...
 
     def first(self, count: int) -> Any:
         """The number of the first class of this member, which holds ``count``."""
+        ...
 
     def total(self, count: int) -> Any:
         """How many classes all members hold."""
+        ...
 
     def widest(self, count: int) -> int:
         """The most classes that any member holds."""
+        ...
 
     def max(self, x: Array) -> Array:
         """The largest entry among those of the members, which is a constant."""
+        ...
 
     def least(self, x: Array) -> Array:
         """The smallest entry among those of the members, of integers."""
+        ...
 
     def sum(self, x: Array) -> Array:
         """The sum over the members; differentiable, and the derivative is such a sum too."""
+        ...
 
     def enter(self, x: Array) -> Array:
         """What all members have alike and use apart: its gradient is the sum of theirs."""
+        ...
 
     def leave(self, x: Array) -> Array:
         """What all members have alike and give out: its gradient is that of one of them."""
+        ...
 
 
 class Shards:

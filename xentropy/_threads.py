@@ -97,8 +97,9 @@ if hasattr(os, "register_at_fork"):
 
 def cpus() -> int:
     """How many CPUs this process may use: those that it is bound to, within its group's quota."""
-    if hasattr(os, "process_cpu_count"):  # Python 3.13
-        bound = os.process_cpu_count() or 1
+    counted = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
+    if counted is not None:
+        bound = counted() or 1
     elif hasattr(os, "sched_getaffinity"):
         bound = len(os.sched_getaffinity(0))
     else:

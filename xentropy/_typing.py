@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, SupportsFloat, TypeAlias, TypedDict
 
 # The array API has no official protocol class that type checkers and every framework accept, so
 # inside the core an array is Any; the public functions give back the type that came in.
@@ -42,7 +42,17 @@ class LossOptions(RowOptions, total=False):
 
     from_logits: bool
     reduction: Reduction
-    normalizer: Normalizer | float | Array
+    normalizer: Normalizer | SupportsFloat
+
+
+class SumOptions(TypedDict, total=False):
+    """The options of `xentropy.logsumexp` that leave the number of results as it is."""
+
+    axis: int | tuple[int, ...] | None
+    keepdims: bool
+    b: Any
+    where: Any
+    group: Any
 
 
 class FocalOptions(LossOptions, total=False):

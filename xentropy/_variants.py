@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import numbers
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast, get_args
 
 from xentropy import _errors, _inputs
-from xentropy._call import Call, call_of, public
+from xentropy._call import Call, call_of, of_logits
 from xentropy._inputs import Inputs
 from xentropy._losses import binary_cross_entropy, cross_entropy
 from xentropy._typing import Array, FocalOptions, LossOptions
 
 if TYPE_CHECKING:
     from xentropy._links import Link
+    from xentropy._rows import RowLoss
 
 A = TypeVar("A")
 Form = Literal["softmax", "sigmoid"]
 
 
-@public
+@of_logits
 def focal_loss(
     logits: A,
     targets: Any,
@@ -104,7 +105,7 @@ def focal_loss(
 _OF_CLASSES = ("axis", "class_weights", "ignore_index", "where", "temperature", "softcap", "z_loss")
 
 
-@public
+@of_logits
 def poly_loss(
     logits: A, targets: Any, *, epsilon: float = 2.0, **options: Unpack[LossOptions]
 ) -> Call[A]:
@@ -158,7 +159,7 @@ def poly_loss(
     return _bend(call, logits, Poly(weight), None)
 
 
-@public
+@of_logits
 def generalized_cross_entropy(
     logits: A, targets: Any, *, q: float = 0.7, **options: Unpack[LossOptions]
 ) -> Call[A]:
@@ -227,7 +228,7 @@ def _balance(inputs: Inputs, call: Call[Any], alpha: Any) -> Array:
         alpha = _inputs.at_least_zero("alpha", alpha)
     array = inputs.weights(alpha, "alpha")
     if inputs.backend.shape(array) != ():
-        shape = (inputs.shape[call.rule.axis],)  # type: ignore[attr-defined]  # a RowLoss
+        shape = (inputs.shape[cast("RowLoss", call.rule).axis],)
         inputs.fit(array, shape, "alpha", "it must be one number, or one for every class")
     inputs.not_negative(array, "alpha")
     return array

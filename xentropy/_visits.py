@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xentropy import _inplace
 from xentropy._blocks import Block, blocks
@@ -140,7 +140,8 @@ def _visit(
     """
     ops, rule = task.plan.ops, task.rule
     rows, scores = _rows(task, leaves, block, buffer), _scores(task, leaves, buffer)
-    how = {"axis": rule.axis, "temperature": rule.temperature, "buffer": buffer, "spare": spare}
+    known = {"axis": rule.axis, "temperature": rule.temperature}
+    how: dict[str, Any] = {**known, "buffer": buffer, "spare": spare}
     seen = _inplace.visit(ops, scores, rows.t, **how)
     if seen is None:
         return None

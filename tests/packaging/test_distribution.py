@@ -137,6 +137,22 @@ def test_it_imports_far_from_the_checkout(empty_python: Path, tmp_path: Path) ->
     assert "cross_entropy" in names
 
 
+def test_a_type_checker_sees_the_types(empty_python: Path, tmp_path: Path) -> None:
+    lines = [
+        "from typing import assert_type",
+        "import xentropy as xe",
+        "class Tensor: ...",
+        "assert_type(xe.cross_entropy(Tensor(), 0), Tensor)",
+        "assert_type(xe.score(Tensor(), 0), xe.Score[Tensor])",
+        "xe.cross_entropy(Tensor(), 0, reduction='avg')  # type: ignore[call-overload]",
+    ]
+    (tmp_path / "use.py").write_text("\n".join(lines), encoding="utf-8")
+    python = f"--python-executable={empty_python}"
+    command = [sys.executable, "-m", "mypy", "--strict", python, "use.py"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout
+
+
 def test_each_adapter_asks_for_its_framework(
     empty_python: Path, adapters: list[Path], tmp_path: Path
 ) -> None:

@@ -30,7 +30,9 @@ exit status: 0 if every cell is within its budget, 1 if one is not, 2 if nothing
 could be run, 130 if interrupted."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "parity",

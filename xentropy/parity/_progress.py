@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from xentropy.parity._run import Watch
 
 
 @contextmanager
-def progress(console: Console, names: Sequence[str], cases: int) -> Iterator[Watch]:
+def progress(console: Console, names: Sequence[str], cases: int) -> Generator[Watch]:
     """Bars on the console; what it yields is told each case as it begins."""
     columns = (
         TextColumn("{task.description:<20}"),

@@ -33,11 +33,11 @@ C = TypeVar("C")
 class Curve(Protocol):
     """What a loss makes of a nat."""
 
-    def bend(self, nat: Exact) -> Exact:
+    def bend(self, nat: Exact, /) -> Exact:
         """f."""
         ...
 
-    def slope(self, nat: Exact) -> Exact:
+    def slope(self, nat: Exact, /) -> Exact:
         """f'."""
         ...
 

@@ -36,7 +36,7 @@ class Definition(Protocol):
         """The value."""
         ...
 
-    def gradient(self, name: str) -> Tensor:
+    def gradient(self, name: str, /) -> Tensor:
         """The gradient by an argument."""
         ...
 

@@ -93,8 +93,6 @@ class LogitPair:
     ``l = log(t / p)``, of one sign: the value and the gradients are judged relative to themselves.
     """
 
-    mass = ONE
-
     def __init__(self, student: LogitRow, teacher: LogitRow) -> None:
         self.student, self.teacher = student, teacher
         self.p, self.t = student.softmax.p, teacher.softmax.p
@@ -102,6 +100,11 @@ class LogitPair:
         units = 1 if student.warp.temperature == 1 else 2
         pairs = zip(student.softmax.z, teacher.softmax.z, strict=True)
         self.apart = [units * _apart(x, y) for x, y in pairs]
+
+    @property
+    def mass(self) -> mpf:
+        """Softmaxes sum to 1."""
+        return ONE
 
     @cached_property
     def logs(self) -> list[mpf]:
@@ -118,9 +121,13 @@ class LogitPair:
             for j, p in enumerate(self.p)
         )
 
-    @cached_property
+    @property
     def loss(self) -> Exact:
         """Never negative."""
+        return self._loss
+
+    @cached_property
+    def _loss(self) -> Exact:
         if not self.defined:
             return UNDEFINED
         if any(t and not p for t, p in zip(self.t, self.p, strict=True)):
