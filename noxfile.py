@@ -8,6 +8,7 @@
     nox -s tests             the test suite, on every backend in turn
     nox -s "tests(torch)"    on one backend; arguments after -- go to pytest
     nox -s parity            all backends against the oracle and each other -> parity-report/
+    nox -s docs              the documentation as a site -> docs/_build/
     nox -s bench             ours against each framework's own function -> bench-report/
 
 What a session installs is named once: the dependency groups of pyproject.toml say what,
@@ -100,6 +101,14 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", *([] if fixing else ["--check"]), ".")
     session.run("lint-imports", env={"PYTHONPATH": "backends"})
     session.run("zizmor", "--offline", "--persona=auditor", ".github")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site; a warning is an error."""
+    install(session, "docs", "together", project=".")
+    arguments = session.posargs or ["docs", "docs/_build"]
+    session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", *arguments, env=QUIET)
 
 
 @nox.session

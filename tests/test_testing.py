@@ -213,7 +213,7 @@ def test_a_broken_one_is_refused(serve: Any, backend: type[Backend]) -> None:
 
 @pytest.mark.backends("numpy")
 def test_a_case_must_have_been_tried() -> None:
-    with pytest.raises(ValueError, match="cases must be a pattern .* got 'nothing'"):
+    with pytest.raises(ValueError, match=r"cases must be a pattern .* got 'nothing'"):
         assert_conforms(np.asarray, cases="nothing")
     with pytest.raises(AssertionError, match="none of 28 cases can be tried on numpy: no float"):
         assert_conforms(np.asarray, without=["float32", "float64"], cases="worked examples")

@@ -37,12 +37,13 @@ def assert_conforms(
     r"""Compare every function of xentropy on a library's arrays with a high-precision oracle.
 
     The cases are those of the parity matrix: values, gradients, dtypes, shapes, errors and the
-    whole policy, in some seconds. A number x conforms if it lies within the case's budget of the exact
-    value y [1]_,
+    whole policy, in some seconds. A number x conforms if it lies within the case's budget of the
+    exact value y [1]_,
 
     .. math:: |x - y| \le (4 + |x_j - m|)\, u\, |y|
 
-    for the loss of a single row, with u the unit in the last place of the dtype that is computed in.
+    for the loss of a single row, with u the unit in the last place of the dtype that is computed
+    in.
 
     Parameters
     ----------
