@@ -19,11 +19,12 @@ author = _project["authors"][0]["name"]
 project_copyright = author
 release = _project["version"]
 
-extensions = ["everywhere", "myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx_design"]
+extensions = ["everywhere", "mathml", "myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx_design"]
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = f"xentropy {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
