@@ -9,6 +9,7 @@
     nox -s "tests(torch)"    on one backend; arguments after -- go to pytest
     nox -s pythons           with NumPy, on the other Pythons that are installed
     nox -s parity            all backends against the oracle and each other -> parity-report/
+    nox -s docs              the documentation as a site -> docs/_build/
     nox -s bench             ours against each framework's own function -> bench-report/
 
 What a session installs is named once: the dependency groups of pyproject.toml say what,
@@ -123,6 +124,14 @@ def lint(session: nox.Session) -> None:
     session.run("zizmor", "--offline", "--persona=auditor", ".github")
     session.run("codespell")
     session.run("repo-review", ".")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site; a warning is an error."""
+    install(session, "docs", "together", project=".")
+    arguments = session.posargs or ["docs", "docs/_build"]
+    session.run("sphinx-build", "-W", "--keep-going", "--fresh-env", *arguments, env=QUIET)
 
 
 @nox.session

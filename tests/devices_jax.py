@@ -5,11 +5,8 @@ Devices are made when JAX starts; see test_sharded_jax.py.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
-import io
-import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from pages import run
 from processes import Rank
 
 SHARDS, ALIKE = 4, P()
@@ -61,18 +59,7 @@ def run_all(_: Rank, module: str) -> dict[str, str]:
 
 def run_page(_: Rank, page: str) -> list[tuple[str, str]]:
     """What the programs of a page print, one after the other, and what the page says."""
-    text = Path(page).read_text(encoding="utf-8")
-    blocks = re.findall(
-        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
-    )
-    known: dict[str, Any] = {}
-    found = []
-    for code, said in blocks:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, page, "exec"), known)  # noqa: S102 - the page's own code
-        found.append((printed.getvalue(), said))
-    return found
+    return list(run(Path(page).read_text(encoding="utf-8"), page))
 
 
 def failure(function: Callable[[], None]) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 import os
 import pickle
-import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from pages import run as run_page
 from processes import Rank, run
 
 import xentropy as xe
@@ -527,20 +525,13 @@ def test_a_cluster_of_two_processes() -> None:
 
 def test_the_page_prints_what_it_says() -> None:
     page = Path(__file__).parents[1] / "docs" / "dask.md"
-    found = re.findall(
-        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$",
-        page.read_text(encoding="utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )
+    found = list(run_page(page.read_text(encoding="utf-8"), str(page)))
     assert found
-    for code, wanted in found:
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(page), "exec"), {})  # noqa: S102 - the page's own code
-        assert printed.getvalue() == wanted
+    for printed, said in found:
+        assert printed == said
 
 
-def test_the_doctor_finds_dask_well():
+def test_the_doctor_finds_dask_well() -> None:
     from xentropy.doctor._health import Told, judged
     from xentropy.doctor._probe import facts
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import subprocess
 import sys
@@ -12,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pages import blocks, printed
 from processes import Rank, run
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "data-parallel.md"
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
-BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def section(name: str) -> str:
@@ -28,22 +26,13 @@ def section(name: str) -> str:
 
 def program(name: str) -> tuple[str, str]:
     """The Python blocks of a section, one after the other, and all that they print."""
-    blocks = BLOCKS.findall(section(name))
-    pairs = list(zip(blocks, [*blocks[1:], ("", "")], strict=True))
-    code = [block for (language, block), _ in pairs if language == "python"]
-    printed = [text for (language, _), (kind, text) in pairs if (language, kind) == NEXT]
-    return "\n".join(code), "".join(printed)
-
-
-NEXT = ("python", "text")
+    found = [block for block in blocks(section(name)) if block.language == "python"]
+    return "\n".join(b.code for b in found), "".join(b.said for b in found)
 
 
 def printed_by(code: str) -> str:
     """Run a program of the page."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, str(PAGE), "exec"), {})  # noqa: S102 - the page's own code
-    return printed.getvalue()
+    return printed(code, str(PAGE), {})
 
 
 def on_torch(rank: Rank, code: str) -> str:
@@ -80,31 +69,24 @@ def on_tensorflow(_: Rank, code: str) -> str:
 
 @pytest.mark.backends("torch")
 def test_the_programs_of_pytorch() -> None:
-    code, printed = program("PyTorch")
-    assert printed == "True\nTrue\n"
-    assert run(on_torch, 2, code) == [printed, ""]
+    code, said = program("PyTorch")
+    assert said == "True\nTrue\n"
+    assert run(on_torch, 2, code) == [said, ""]
 
 
 @pytest.mark.backends("jax")
 def test_the_program_of_jax() -> None:
-    code, printed = program("JAX")
-    assert printed == "2 devices\nTrue\nTrue\n"
+    code, said = program("JAX")
+    assert said == "2 devices\nTrue\nTrue\n"
     two = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    assert run(on_jax, 1, code, environment=two) == [printed]
+    assert run(on_jax, 1, code, environment=two) == [said]
 
 
 @pytest.mark.backends("tensorflow")
 def test_the_program_of_tensorflow() -> None:
-    code, printed = program("TensorFlow")
-    assert printed == "2 replicas [True, True]\n"
-    assert run(on_tensorflow, 1, code, timeout=240) == [printed]
-
-
-@pytest.mark.backends("numpy")
-def test_every_link_exists() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", PAGE.read_text(encoding="utf-8"))
-    assert links
-    assert not [link for link in links if not (PAGE.parent / link).exists()]
+    code, said = program("TensorFlow")
+    assert said == "2 replicas [True, True]\n"
+    assert run(on_tensorflow, 1, code, timeout=240) == [said]
 
 
 # --- the example --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ when the promised error was raised.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -69,13 +69,31 @@ def _without(exact: Quantity | None, column: str) -> str:
 def _verdict(
     case: Case, column: str, exact: Quantity | None, held: Quantity, native: Quantity
 ) -> tuple[str, str, list[Finding]]:
-    if case.expects_error(inspected(column)):
-        # The shapes in a message are those of slices.
-        wrong = _wrong_error(replace(case, says=()) if sharded(column) else case, held)
+    # The shapes in a message are those of slices.
+    case = replace(case, says=()) if sharded(column) else case
+    seen, without = inspected(column), left_out(column)
+    return verdict(case, exact, held, native, inspected=seen, without=without)
+
+
+def verdict(
+    case: Case,
+    exact: Quantity | None,
+    held: Quantity,
+    native: Quantity,
+    *,
+    inspected: bool,
+    without: Collection[str] = (),
+) -> tuple[str, str, list[Finding]]:
+    """Good or bad, why, and what was found.
+
+    ``inspected`` says whether values can be read, ``without`` which quantities are left out.
+    """
+    if case.expects_error(inspected):
+        wrong = _wrong_error(case, held)
         return ("bad" if wrong else "good"), wrong or _error_text(held), []
     if "error" in held:
         return "bad", _error_text(held), []
-    wanted = {n: q for n, q in (exact or {}).items() if n not in left_out(column)}
+    wanted = {n: q for n, q in (exact or {}).items() if n not in without}
     findings = list(_compare(wanted, held["quantities"], native.get("quantities", {})))
     good = all(f.ratio <= 1 for f in findings)
     return ("good" if good else "bad"), "", findings
