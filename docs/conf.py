@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import xentropy
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 # What the API reference imports, and what the pages' own processes inherit.
@@ -17,7 +19,7 @@ _project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="ut
 project = "xentropy"
 author = _project["authors"][0]["name"]
 project_copyright = author
-release = _project["version"]
+release = xentropy.__version__
 
 extensions = ["everywhere", "mathml", "myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx_design"]
 exclude_patterns = ["_build", "_ext"]

@@ -123,11 +123,10 @@ class _Buffers:
     def of(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """The buffers; those of the last block where it had this shape."""
         if self._found is None or self._found[0].shape != shape:
-            count = math.prod(shape)
-            if self._flat is None or self._flat.shape[0] < 2 * count:
-                self._flat = self._ops.buffer((2 * count,), self._dtype, self._like)
-            own, spare = (self._flat[i * count : (i + 1) * count] for i in range(2))
-            self._found = own.reshape(shape), spare.reshape(shape)
+            flat, count = self._flat, math.prod(shape)
+            if flat is None or flat.shape[0] < 2 * count:
+                flat = self._flat = self._ops.buffer((2 * count,), self._dtype, self._like)
+            self._found = flat[:count].reshape(shape), flat[count : 2 * count].reshape(shape)
         return self._found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -33,7 +33,9 @@ what it should be, 130 if interrupted. That a compiler is not available is said,
 and is no fault."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "doctor",
@@ -79,7 +81,7 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _status() -> Iterator[Callable[[str], None]]:
+def _status() -> Generator[Callable[[str], None]]:
     """A line on the terminal while it takes time; what it yields is told what begins."""
     if not sys.stderr.isatty():
         yield lambda _: None
