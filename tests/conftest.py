@@ -13,6 +13,10 @@ import numpy as np
 import processes
 import pytest
 from harness import FRAMEWORKS, Framework
+from hypothesis import settings
+
+# For a run by hand: `pytest --hypothesis-profile=long tests/test_fuzz.py`, see there.
+settings.register_profile("long")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

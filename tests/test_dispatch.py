@@ -81,6 +81,36 @@ def test_a_broken_plugin_warns_and_is_passed_over(site: Path) -> None:
     assert "plugin 'xentropy_listy:no_such_name' for broken failed to load" in done.stderr
 
 
+def test_a_broken_plugin_is_tried_and_warned_of_once(site: Path) -> None:
+    done = in_a_process(
+        "import broken, warnings, xentropy as xe\n"
+        "warnings.simplefilter('always')\n"
+        "for function in (xe.softmax, xe.sigmoid, xe.entropy):\n"
+        "    try: function(broken.Broken())\n"
+        "    except TypeError as error: print(error)\n",
+        site,
+    )
+    assert done.stdout.count("which no backend knows") == 3, done.stderr
+    assert done.stderr.count("failed to load") == 1
+
+
+def test_a_plugin_is_loaded_by_its_entry_point_alone(tmp_path: Path) -> None:
+    """Not by the name of a package that happens to be there."""
+    for package in ("lonely", "xentropy_lonely"):
+        (tmp_path / package).mkdir()
+    (tmp_path / "lonely" / "__init__.py").write_text("class Lonely: pass\n")
+    (tmp_path / "xentropy_lonely" / "__init__.py").write_text("raise SystemExit('loaded')\n")
+    done = in_a_process(
+        "import sys, lonely, xentropy as xe\n"
+        "try: xe.softmax(lonely.Lonely())\n"
+        "except TypeError as error: print(error)\n"
+        "print('xentropy_lonely' in sys.modules)\n",
+        tmp_path,
+    )
+    assert "an entry point in the group 'xentropy.backends'" in done.stdout, done.stderr
+    assert done.stdout.split()[-1] == "False"
+
+
 def test_importing_xentropy_imports_no_framework() -> None:
     done = in_a_process(
         "import xentropy\n"

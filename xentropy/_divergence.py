@@ -272,10 +272,10 @@ def _two_difference(xp: Namespace, a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def opposed(xp: Namespace, p: Array, t: Array, ratio: Array) -> Array:
-    """p - t from l = log(t / p): the larger of the two times expm1(-|l|)."""
+    """p - t from l = log(t / p): the larger of the two times expm1(-|l|), NaN where either is."""
     lower = ratio <= 0
     step = xp.expm1(xp.where(lower, ratio, -ratio))
-    return times(xp, xp.where(lower, -p, t), step)
+    return xp.where(lower, -p, t) * step
 
 
 def terms(xp: Namespace, t: Array, ratio: Array, excess: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -196,8 +195,8 @@ def logsumexp(
     single = axes[0] if len(axes) == 1 else None
     if group is not None and single is None:
         raise _errors.option("axis", "a single one where a group holds its entries", axis)
-    signed = bool(return_sign)
-    rule = LogSumExp(inputs.dtype, axes, bool(keepdims), signed)
+    signed = _inputs.flag("return_sign", return_sign)
+    rule = LogSumExp(inputs.dtype, axes, _inputs.flag("keepdims", keepdims), signed)
     factors = _factors(inputs, b, single, signed=signed)
     if group is not None:
         _check_slice(inputs, factors, axes[0])
@@ -316,7 +315,7 @@ def _axes(inputs: Inputs, axis: Any) -> tuple[int, ...]:
     if axis is None:
         axis = tuple(range(len(inputs.shape)))
     axes = axis if isinstance(axis, tuple) else (axis,)
-    places = tuple(sorted(inputs.axis(operator.index(one)) for one in axes))
+    places = tuple(sorted(inputs.axis(one) for one in axes))
     if len(set(places)) != len(places):
         raise _errors.option("axis", "a tuple without repetition", axis)
     return places

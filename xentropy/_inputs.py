@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -24,6 +25,16 @@ _REDUCTIONS = get_args(Reduction)
 _PYTHON = (numbers.Number, list, tuple)
 
 
+class _Short:
+    """A value that shows itself in short."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return reprlib.repr(self.value)
+
+
 class Inputs:
     """The arrays of one call: the first decides the backend, the others must fit it."""
 
@@ -41,7 +52,7 @@ class Inputs:
     def array(self, value: Any, name: str, *, floating: bool = True) -> Array:
         """Another array of the same framework and device, or Python numbers made into one."""
         if isinstance(value, _PYTHON):
-            return self.backend.make(value, self.x, floating=floating)
+            return self._made(value, name, floating=floating)
         other = backend_of(value, name)
         if other is not self.backend and not self.backend.takes(value):
             raise TypeError(
@@ -53,6 +64,14 @@ class Inputs:
         if here != there:
             raise ValueError(f"{name} is on device {there}, but {self.name} is on {here}")
         return array
+
+    def _made(self, value: Any, name: str, *, floating: bool) -> Array:
+        """Python numbers as an array; what a framework says of others does not name them."""
+        try:
+            return self.backend.make(value, self.x, floating=floating)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            rule = "an array, a number, or lists of numbers of equal lengths"
+            raise _errors.option(name, rule, _Short(value)) from error
 
     def weights(self, value: Any, name: str) -> Array:
         """An array of real numbers, integers and flags included."""
@@ -141,7 +160,7 @@ class Inputs:
             return cast("Normalizer", value), None
         if reduction != "mean":
             raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
-        if isinstance(value, numbers.Real) and not 0 <= float(value) < math.inf:
+        if isinstance(value, numbers.Real) and not 0 <= _plain(value) < math.inf:
             raise _errors.option("normalizer", "a finite number of at least 0", value)
         array = self.weights(value, "normalizer")
         return "weights", self.fit(array, (), "normalizer", "it must be a single number")
@@ -206,7 +225,7 @@ def known(function: str, options: Mapping[str, Any], names: Any) -> None:
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """An option must be one of its choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise _errors.one_of(name, choices, value)
 
 
@@ -223,10 +242,27 @@ def number(name: str, value: Any, rule: str, low: float, high: float, *, open_: 
         isinstance(value, bool) or not isinstance(value, numbers.Real)
     ):
         raise _errors.option(name, rule, value)
-    plain = float(value)
+    plain = _plain(value)
     if not (low < plain <= high if open_ else low <= plain <= high):
         raise _errors.option(name, rule, value)
     return plain
+
+
+def _plain(value: Any) -> float:
+    """A float; what no float can hold is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, those of NumPy included."""
+    if isinstance(value, bool):
+        return value
+    if getattr(value, "shape", None) != () or str(getattr(value, "dtype", "")) != "bool":
+        raise _errors.option(name, "True or False", value)
+    return bool(value)
 
 
 def fraction(name: str, value: Any) -> float:

@@ -56,6 +56,8 @@ def flat(xp: Namespace, head: Head, *, hard: bool) -> Head:
     samples, where = head.sample_weights, head.where
     if where is not None and where.ndim > 1:
         where = _flat_mask(xp, where, tuple(lead), classes)
+    elif where is not None and where.shape[0] != classes:  # one entry for all of a single row's
+        where = xp.broadcast_to(where, (classes,))
     return head._replace(
         hidden=xp.reshape(head.hidden, (rows, length)),
         targets=xp.reshape(head.targets, (rows,) if hard else (rows, classes)),

@@ -63,6 +63,8 @@ class Poly:
         """
         if self.epsilon < 0:
             above = over_tangent(xp, surprisal)
+            if self.epsilon == -1:
+                return above
             return (1 + self.epsilon) * surprisal - self.epsilon * above
         return surprisal + self.epsilon * opposite(xp, surprisal)
 

@@ -126,6 +126,7 @@ def cross_entropy(
     >>> print(f"{xe.cross_entropy(confident, 0):.7g}")
     1.871525e-13
     """
+    from_logits = _inputs.flag("from_logits", from_logits)
     source: Source = "logits" if from_logits else "probabilities"
     inputs = Inputs(logits, "logits", group)
     if not from_logits:
@@ -308,7 +309,7 @@ def binary_cross_entropy(
     rule = PairLoss(
         inputs.dtype,
         kind == "integral",
-        from_logits=from_logits,
+        from_logits=_inputs.flag("from_logits", from_logits),
         label_smoothing=_inputs.fraction("label_smoothing", label_smoothing),
         reduction=reduced,
         normalizer=named,

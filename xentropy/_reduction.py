@@ -78,6 +78,9 @@ def weigher(
     ``rows`` is the gradient by every row's loss, ``by_count`` that by the count of a mean.
     """
     through = by_count if how.divides_by_mass else None
+    if how.divisor is not None:
+        # A mean over nothing has no gradient, however large the losses are.
+        loss = xp.where(how.divisor == 0, xp.zeros_like(loss), loss)
 
     def weigh(factor: Array) -> Array:
         direct = rows * times(xp, factor, loss)

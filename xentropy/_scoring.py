@@ -30,7 +30,8 @@ class Score(NamedTuple, Generic[A]):
     entropy : array
         The entropy of their softmax, in nats.
     prediction : array of int
-        The class of the largest logit, the first one of equals.
+        The class of the largest logit, the first one of equals; large ones are equal where the
+        softcap makes them so.
     correct : array of bool
         Whether it is the label, or the most probable class of the targets.
     """

@@ -46,15 +46,19 @@ class NumPyBackend(Backend):
         return None
 
     def adopt(self, x: Array) -> Array:
-        """A scalar becomes an array of no dimensions, a subclass its base."""
-        return np.asarray(x)
+        """A scalar becomes an array of no dimensions, a subclass its base, all of native bytes."""
+        array = np.asarray(x)
+        # NumPy tells dtypes of another byte order from its own: float64 would be no float64.
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
     def make(self, value: object, like: Array, *, floating: bool) -> Array:
         """Python numbers and lists as an array."""
         return np.asarray(value, dtype=self.compute_dtype(like) if floating else None)
 
     def kind(self, x: Array) -> Kind:
-        """Which kind of numbers an array holds."""
+        """Which kind of numbers an array holds; longer floats would lose their digits."""
+        if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+            return "other"
         return _KINDS.get(x.dtype.kind) or _EXTENSIONS.get(x.dtype.name, "other")
 
     def writable(self, x: Array) -> bool:

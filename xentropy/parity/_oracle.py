@@ -68,8 +68,8 @@ def digits(case: Case) -> int:
     if case.options.get("targets_are") == "logits":
         held += case.arrays["targets"].values
     largest = max((abs(v) for v in held if math.isfinite(v)), default=0.0)
-    temperature = case.options.get("temperature", 1.0)
-    spread = 2 * largest / (temperature if isinstance(temperature, float) else 1.0)
+    divisors = (case.options.get(name, 1.0) for name in ("temperature", "softcap"))
+    spread = 2 * largest / min(d if isinstance(d, float) else 1.0 for d in divisors)
     return DIGITS + math.ceil(min(spread / math.log(10), MOST))
 
 

@@ -77,12 +77,15 @@ class Linear:
         return [_dot(column, row) for row in self._rows() for column in columns]
 
     def _by_weight(self) -> list[Exact]:
-        columns = [_exact(c) for c in zip(*_lines(self.case.arrays["hidden"]), strict=True)]
-        by_class = list(zip(*self._rows(), strict=True))
+        hidden, count = self.case.arrays["hidden"], self.case.arrays["weight"].shape[0]
+        columns = [_exact(hidden.values[d :: hidden.shape[-1]]) for d in range(hidden.shape[-1])]
+        flat = self.inner.gradient("logits").numbers
+        by_class = [flat[k::count] for k in range(count)]
         return [_dot(column, row) for row in by_class for column in columns]
 
     def _by_bias(self) -> list[Exact]:
-        return [total(column) for column in zip(*self._rows(), strict=True)]
+        flat, count = self.inner.gradient("logits").numbers, self.case.arrays["weight"].shape[0]
+        return [total(flat[k::count]) for k in range(count)]
 
 
 def _dot(factors: Sequence[mpf], terms: Sequence[Exact]) -> Exact:

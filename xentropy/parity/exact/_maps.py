@@ -127,11 +127,12 @@ class LogSumExp:
     def rows(self) -> list[Softmax]:
         """Each sum as the softmax of its weighted terms, a factor of 0 winning over +inf."""
         x, b = self.given.flat("x"), self.given.spread("b", 1.0, self.given.shape)
-        mask = self._mask()
+        mask = self.mask()
         z = [_weighed(v, f if k else ZERO) for v, f, k in zip(x, b, mask, strict=True)]
         return [self._row(pick(z, row), pick(x, row)) for row in self.indices]
 
-    def _mask(self) -> list[bool]:
+    def mask(self) -> list[bool]:
+        """Which entries count."""
         held = self.case.arrays.get("where")
         if held is None:
             return [True] * math.prod(self.given.shape)

@@ -144,8 +144,8 @@ class LogitRow:
         )
 
     def through(self, j: int, g: Exact) -> Exact:
-        """The chain rule: a masked class moves nothing, however far from the rest it lies."""
-        if not self.kept[j]:
+        """The chain rule: what is masked or weighs nothing moves nothing, whatever it holds."""
+        if not self.kept[j] or g == NOTHING:
             return NOTHING
         if mp.isnan(g.value):
             return UNDEFINED

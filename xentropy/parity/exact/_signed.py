@@ -26,12 +26,13 @@ class SignedLogSumExp:
     def __init__(self, case: Case) -> None:
         self.case, self.given = case, Given(case)
         plain = LogSumExp(case)
-        self.axes, self.indices = plain.axes, plain.indices
+        self.axes, self.indices, self.mask = plain.axes, plain.indices, plain.mask()
 
     @cached_property
     def sums(self) -> list[tuple[mpf, list[Exact], Exact]]:
         """The largest exponent of every sum, its terms below that, and their total."""
         x, b = self.given.flat("x"), self.given.spread("b", 1.0, self.given.shape)
+        b = [f if kept else mpf(0) for f, kept in zip(b, self.mask, strict=True)]
         return [self._sum(pick(x, row), pick(b, row)) for row in self.indices]
 
     def _sum(self, x: Sequence[mpf], b: Sequence[mpf]) -> tuple[mpf, list[Exact], Exact]:

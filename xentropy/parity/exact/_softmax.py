@@ -15,6 +15,7 @@ from xentropy.parity.exact._number import (
     ZERO,
     Exact,
     depth,
+    difference,
     total,
 )
 
@@ -54,7 +55,7 @@ class Softmax:
             return UNDEFINED
         if mp.isinf(self.z[j]) or mp.isinf(self.lse):
             return Exact(ZERO if self.z[j] == self.lse else INFINITY, ZERO)
-        value = self.lse - self.z[j]
+        value = difference(self.lse, self.z[j])
         return Exact(value, value, self.sensitivity(j))
 
     @cached_property
