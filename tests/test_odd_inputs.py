@@ -320,6 +320,20 @@ def test_kinds_of_tensorflow() -> None:
         xe.cross_entropy(tf.constant([["a"]]), [0])
 
 
+@pytest.mark.backends("jax")
+def test_kinds_of_jax() -> None:
+    import jax
+
+    x = jax.ShapeDtypeStruct((2, 3), "float32")
+    labels = jax.ShapeDtypeStruct((2,), "int32")
+    with pytest.raises(TypeError, match=r"logits is a jax.*ShapeDtypeStruct: .*eval_shape"):
+        xe.cross_entropy(x, [0, 1])
+    found = jax.eval_shape(jax.value_and_grad(xe.cross_entropy), x, labels)
+    assert [(one.shape, one.dtype) for one in found] == [((), "float32"), ((2, 3), "float32")]
+    with pytest.raises(TypeError, match="logits must be real floating, got dtype key"):
+        xe.cross_entropy(jax.random.split(jax.random.key(0), 3), 0)
+
+
 # Whatever is passed for one of the parameters.
 
 ALIENS: list[Any] = [

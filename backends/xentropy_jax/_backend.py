@@ -294,6 +294,12 @@ _value_and_grad = jax.jit(_both, static_argnums=(0, 2, 3))
 class JaxBackend(Backend):
     """JAX arrays and tracers. The public functions are compiled by themselves."""
 
+    def refuses(self, cls: type) -> str | None:
+        """What stands for an array in JAX's transformations, and has no numbers itself."""
+        if issubclass(cls, jax.ShapeDtypeStruct):
+            return "it has no numbers; jax.eval_shape of the function takes it"
+        return None
+
     def make(self, value: object, like: Array, *, floating: bool) -> Array:
         """Python numbers and lists as an array."""
         return jnp.asarray(value, dtype=self.compute_dtype(like) if floating else None)
