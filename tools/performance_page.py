@@ -1,7 +1,7 @@
-"""Write the tables of docs/performance.md from docs/performance.json, the report of a run.
+"""Write tables and plots of docs/performance.md from docs/performance.json, the report of a run.
 
-    python tools/performance_page.py            write the tables
-    python tools/performance_page.py --check    fail if the page holds other ones
+    python tools/performance_page.py            write the tables, draw the plots
+    python tools/performance_page.py --check    fail if the page holds other tables
 
 `nox -s bench` leaves such a report in bench-report/report.json. No framework is imported.
 """
@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from benchmarks.cases import DIRECTIONS, HEAD
 from benchmarks.report import Report, read
 
 ROOT = Path(__file__).parents[1]
+# Of all plots of a run those that the page shows.
+PLOTS = ("ratios-forward", "ratios-forward-backward", "memory-forward-backward")
 PAGE, RUN = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
 
 
@@ -68,6 +72,21 @@ def titled(title: str, lines: Iterator[str]) -> Iterator[str]:
         yield from (f"### {title}", "", *held)
 
 
+def draw(report: Report) -> None:
+    """Draw the page's plots."""
+    from benchmarks import plots
+
+    with tempfile.TemporaryDirectory() as folder:
+        plots.draw(report, Path(folder))
+        for name in PLOTS:
+            shutil.copyfile(Path(folder) / f"{name}.png", picture(name))
+
+
+def picture(name: str) -> Path:
+    """Where a plot lies."""
+    return PAGE.parent / "img" / f"performance-{name}.png"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
@@ -79,6 +98,8 @@ def main() -> None:
     if given.check and wanted != text:
         raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
     PAGE.write_text(wanted, encoding="utf-8")
+    if not given.check:
+        draw(report)
 
 
 if __name__ == "__main__":
