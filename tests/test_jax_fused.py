@@ -188,13 +188,15 @@ def test_compile_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize("confident", [0, 1, 4, 5, 64])
 @pytest.mark.parametrize("batched", [False, True])
-def test_some_confident_rows(confident: int, batched: bool) -> None:
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_some_confident_rows(confident: int, batched: bool, right: bool) -> None:
     """None, few that are looked at by themselves (4 of 64), or more: all keep their digits."""
     rng = np.random.default_rng(confident)
     x = rng.normal(size=(64, 200)).astype(np.float32)
     labels = rng.integers(0, 200, 64)
     rows = rng.permutation(64)[:confident]
-    x[rows, labels[rows]] += np.linspace(15, 30, confident, dtype=np.float32)
+    tops = labels[rows] if right else (labels[rows] + 1) % 200
+    x[rows, tops] += np.linspace(15, 30, confident, dtype=np.float32)
 
     def loss(x: Any, t: Any) -> Any:
         return xe.cross_entropy(x, t, reduction="none")
@@ -204,9 +206,13 @@ def test_some_confident_rows(confident: int, batched: bool) -> None:
         found = jax.vmap(loss)(*(a.reshape(4, 16, *a.shape[1:]) for a in arrays)).reshape(-1)
     else:
         found = jax.jit(loss)(*arrays)
+    grads = jax.jit(jax.grad(lambda x, t: loss(x, t).sum()))(*arrays)
     for i in [*rows, (rows[0] + 1) % 64 if confident else 0]:
-        exact, _, _ = oracle.exact_row(x[i], np.eye(200)[labels[i]])
-        assert oracle.ulps(found[i], exact, "float32") <= 4 + float(x[i].max() - x[i].min())
+        exact, gradient, _ = oracle.exact_row(x[i], np.eye(200)[labels[i]])
+        depth = float(x[i].max() - x[i].min())
+        assert oracle.ulps(found[i], exact, "float32") <= 4 + depth
+        for j in {int(labels[i]), int(x[i].argmax()), 7}:
+            assert oracle.ulps(grads[i, j], gradient[j], "float32") <= 4 + depth
 
 
 def test_one_entry_of_every_row_apart() -> None:

@@ -4,8 +4,9 @@ XLA on a CPU does not vectorise a sum that a comparison takes part in, and two s
 exponential are slow where the rows are long. So long rows have s, the sum of all exponentials,
 which is 1 + r: where s >= 2, r = s - 1 loses nothing. Only where a row has s < 2, a confident
 one whose top is alone, its exponentials are summed once more without the top; being below 1, they
-are their own fractional parts. Short rows, and rows that do not lie along the last axis, have
-both sums at once, as one reduction of pairs.
+are their own fractional parts. If its label is not the top, not even then: what is lost of r is
+small beside the label's distance from the top, which is in the loss. Short rows, and rows that do
+not lie along the last axis, have both sums at once, as one reduction of pairs.
 
 Rows whose loss is not finite make the call visit all of them in the general form, which knows
 infinities and NaN. The gradient is elementwise, where comparisons are free, and needs none.
@@ -153,7 +154,10 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
         rest = _rest_with_care(xp, ops, rule, x, peak)
     else:
         short = x.shape[rule.axis] < SHORT or rule.axis != x.ndim - 1
-        rest = (_both_sums if short else _one_sum)(xp, ops, rule, leaves, peak)
+        if short:
+            rest = _both_sums(xp, ops, rule, leaves, peak)
+        else:
+            rest = _one_sum(xp, ops, rule, leaves, peak, _wrong(xp, rule, x, peak, t))
     if careful or leaves.where is not None:
         gap = _stats.weigh(xp, t, -_stats.below(xp, x, peak, rule.temperature), rule.axis)
     else:
@@ -187,11 +191,23 @@ def _apart(xp: Namespace, ops: Compiler, exp: Array, axis: int) -> Array:
     return below + (tops - 1)
 
 
-def _one_sum(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
-    """r from the sum of all; only where rows are confident all are looked at again."""
+def _wrong(xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients) -> Array | None:
+    """Whether labels lie below the top, where r needs no care: their distance is in the loss."""
+    return None if t.on is None else _stats.pick(xp, x, t.label, rule.axis) < peak
+
+
+def _one_sum(
+    xp: Namespace,
+    ops: Compiler,
+    rule: RowLoss,
+    leaves: Leaves,
+    peak: Array,
+    wrong: Array | None,
+) -> Array:
+    """r from the sum of all; only where rows are confident, and right, all are looked at again."""
     exp = _exponentials(xp, rule, leaves, peak)
     total = xp.sum(exp, axis=rule.axis, keepdims=True)
-    many = total >= 2
+    many = total >= 2 if wrong is None else (total >= 2) | wrong
 
     def sharp() -> Array:
         exp = _exponentials(xp, rule, leaves, peak)
