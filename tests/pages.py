@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
@@ -45,9 +46,13 @@ def blocks(text: str) -> list[Block]:
 def imported(text: str) -> set[str]:
     """The roots of the modules that a page's Python blocks import."""
     code = "".join(block.code for block in blocks(text) if block.language == "python")
-    return set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE)) | set(
-        re.findall(r"^import .*, (\w+)", code, re.MULTILINE)
-    )
+    names: list[str] = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names.append(str(node.module))
+    return {name.partition(".")[0] for name in names}
 
 
 def run(text: str, name: str) -> Iterator[tuple[str, str]]:

@@ -275,7 +275,7 @@ def opposed(xp: Namespace, p: Array, t: Array, ratio: Array) -> Array:
     """p - t from l = log(t / p): the larger of the two times expm1(-|l|), NaN where either is."""
     lower = ratio <= 0
     step = xp.expm1(xp.where(lower, ratio, -ratio))
-    return xp.where(lower, -p, t) * step
+    return times(xp, xp.where(lower | xp.isnan(p), -p, t), step)
 
 
 def terms(xp: Namespace, t: Array, ratio: Array, excess: Array) -> Array:

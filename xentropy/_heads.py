@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, SupportsFloat, TypeVar, Unpack, cast
 
 from xentropy import _errors, _inputs
@@ -99,6 +98,9 @@ def linear_cross_entropy(
     >>> print([grad.shape for grad in loss(hidden, weight, np.array([0, 1]))[1]])
     [(2, 2), (3, 2)]
     """
+    # Imported by the first call that needs it: `import xentropy` stays light.
+    from dataclasses import replace
+
     from xentropy._linear import LinearLoss
 
     inputs = _Head(hidden, weight, bias, group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -47,10 +46,14 @@ def test_xentropy_imports_no_framework() -> None:
     assert not roots & set(ADAPTERS)
 
 
-def test_xentropy_imports_in_under_30_ms() -> None:
+def test_xentropy_imports_faster_than_asyncio() -> None:
+    """About 0.4 of its time, some 20 ms; beside it, as machines and what else they do differ."""
     observed("xentropy")  # Writes the bytecode, where the installer did not.
-    seconds = [observed("xentropy")["seconds"] for _ in range(7)]
-    assert statistics.median(seconds) < 0.030, seconds
+    seconds: dict[str, list[float]] = {"xentropy": [], "asyncio": []}
+    for _ in range(7):
+        for name, found in seconds.items():
+            found.append(observed(name)["seconds"])
+    assert min(seconds["xentropy"]) < 0.6 * min(seconds["asyncio"]), seconds
 
 
 def test_there_are_adapters() -> None:
