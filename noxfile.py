@@ -35,7 +35,7 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 KERAS_BACKENDS = ("tensorflow", "jax", "torch", "numpy")
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 # Most of the time goes to compilers that use one core; a process takes up to 2 GB.
-PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal", "--durations=25")
 
 # What an adapter imports, where its framework is the only one.
 IMPORTS = ("tests/packaging/test_import.py", "-k", "adapter")
