@@ -58,10 +58,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             ids=["-".join(pair) for pair in pairs],
         )
     elif "way" in metafunc.fixturenames:
-        from derivatives import TRANSFORMS
+        from derivatives import SAMPLES, TRANSFORMS, tried
 
-        pairs = [(name, way) for name in names for way in TRANSFORMS.get(name, ())]
-        metafunc.parametrize(("framework", "way"), pairs, indirect=["framework"])
+        ways = [(name, way) for name in names for way in TRANSFORMS.get(name, ())]
+        found = [(*pair, sample) for pair in ways for sample in SAMPLES if tried(pair[1], sample)]
+        metafunc.parametrize(("framework", "way", "sample"), found, indirect=["framework"])
     elif "framework" in metafunc.fixturenames:
         metafunc.parametrize("framework", names, indirect=True)
 

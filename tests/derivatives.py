@@ -70,6 +70,25 @@ TRANSFORMS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: The samples, one of each kind of rule, for what takes a C++ compiler to try.
+KINDS = (
+    "cross_entropy, labels",
+    "cross_entropy, probabilities",
+    "binary_cross_entropy",
+    "kl_divergence, logits",
+    "softmax",
+    "score",
+    "linear_cross_entropy, labels",
+)
+#: The ways that are tried with these alone.
+SLOW = ("compile, inductor, dynamic",)
+
+
+def tried(way: str, sample: str) -> bool:
+    """Whether a sample is differentiated in this way."""
+    return way not in SLOW or sample in KINDS
+
+
 @dataclass(frozen=True)
 class Sample:
     """A public function with its arguments.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from blocks import replace  # noqa: E402 - after the folder without a package
-from derivatives import SAMPLES, TRANSFORMS  # noqa: E402
+from derivatives import SAMPLES, TRANSFORMS, tried  # noqa: E402
 
 PAGE = ROOT / "docs" / "derivatives.md"
 TITLES = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
@@ -40,7 +40,7 @@ def titled(name: str) -> str:
 def section(backend: str) -> str:
     """The table of one backend: a row for each function, a column for each way."""
     ways = TRANSFORMS[backend]
-    rows = [[titled(name), *("✓" for _ in ways)] for name in SAMPLES]
+    rows = [[titled(n), *("✓" if tried(way, n) else "" for way in ways)] for n in SAMPLES]
     head = [line(["", *ways]), line(["---", *[":-:"] * len(ways)])]
     return "\n".join([f"## {TITLES[backend]}", "", *head, *map(line, rows)])
 
