@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -56,7 +57,9 @@ def run(
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        call = (sys.path, function.__code__.co_filename, function.__name__, arguments)
+        place = (function.__code__.co_filename, function.__module__, function.__name__)
+        # What the arguments are made of is found on the path, and in the module.
+        call = (sys.path, *place, pickle.dumps(arguments))
         (folder / CALL).write_bytes(pickle.dumps(call))
         with started(folder, ranks, timeout, os.environ | (environment or {})) as processes:
             wait(processes, folder, time.monotonic() + timeout + GRACE)
@@ -142,9 +145,9 @@ def serve(folder: Path, number: int, count: int, timeout: float) -> None:
     """Be a rank: call the function and leave its result in the folder."""
     # Without this thread, which needs no interpreter, a rank whose parent is gone could wait on.
     faulthandler.dump_traceback_later(timeout, exit=True)
-    sys.path[:], file, name, arguments = pickle.loads((folder / CALL).read_bytes())  # noqa: S301 - our own
-    function = getattr(load(file), name)
-    result = function(Rank(number, count, folder), *arguments)
+    sys.path[:], file, module, name, held = pickle.loads((folder / CALL).read_bytes())  # noqa: S301 - our own
+    function = getattr(load(file, module), name)
+    result = function(Rank(number, count, folder), *pickle.loads(held))  # noqa: S301
     (folder / RESULT.format(number)).write_bytes(pickle.dumps(result))
     sys.stdout.flush()
     # Without the interpreter's own end, in which a framework's threads that still let go of
@@ -152,13 +155,16 @@ def serve(folder: Path, number: int, count: int, timeout: float) -> None:
     os._exit(0)
 
 
-def load(file: str) -> Any:
-    """A module from its file, whose folder need not be on the path."""
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+def load(file: str, name: str) -> Any:
+    """A module by the name that it has elsewhere, from its file: its folder may be on no path."""
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no module")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    parent, _, _ = name.rpartition(".")
+    if parent:  # whoever imports the module by its name imports its parent first
+        sys.modules.setdefault(parent, ModuleType(parent))
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
