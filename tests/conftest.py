@@ -26,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=sorted(FRAMEWORKS),
         help="run the tests of this backend only; may be given more than once",
     )
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="differentiate every function in every way, not every third pair of them",
+    )
 
 
 def chosen(config: pytest.Config) -> list[str]:
@@ -58,10 +63,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             ids=["-".join(pair) for pair in pairs],
         )
     elif "way" in metafunc.fixturenames:
-        from derivatives import SAMPLES, TRANSFORMS, tried
+        from derivatives import chosen as pairs_of
 
-        ways = [(name, way) for name in names for way in TRANSFORMS.get(name, ())]
-        found = [(*pair, sample) for pair in ways for sample in SAMPLES if tried(pair[1], sample)]
+        thorough = metafunc.config.getoption("--thorough")
+        found = [(name, *pair) for name in names for pair in pairs_of(name, thorough=thorough)]
         metafunc.parametrize(("framework", "way", "sample"), found, indirect=["framework"])
     elif "framework" in metafunc.fixturenames:
         metafunc.parametrize("framework", names, indirect=True)

@@ -89,6 +89,20 @@ def tried(way: str, sample: str) -> bool:
     return way not in SLOW or sample in KINDS
 
 
+#: Unless all are asked for, every third pair is tried: compilers take most of the time of a run.
+SHARE = 3
+
+
+def chosen(backend: str, *, thorough: bool) -> list[tuple[str, str]]:
+    """The ways of a backend with their samples: each way, and each sample, has its share."""
+    ways = TRANSFORMS.get(backend, ())
+    found = [(way, sample) for way in ways for sample in SAMPLES if tried(way, sample)]
+    if thorough or len(ways) < SHARE:
+        return found
+    place = {name: i for i, name in enumerate((*ways, *SAMPLES))}
+    return [(w, s) for w, s in found if w in SLOW or (place[w] + place[s]) % SHARE == 0]
+
+
 @dataclass(frozen=True)
 class Sample:
     """A public function with its arguments.

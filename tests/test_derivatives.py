@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from derivatives import KINDS, SAMPLES, SLOW, TRANSFORMS, Exact, Found, exact
+from derivatives import KINDS, SAMPLES, SLOW, TRANSFORMS, Exact, Found, chosen, exact
 from harness import Framework, public_functions
 
 
@@ -52,6 +52,10 @@ def test_every_function_is_among_the_samples() -> None:
     assert functions == set(public_functions())
     assert {*KINDS} < {*SAMPLES}
     assert {*SLOW} < {way for ways in TRANSFORMS.values() for way in ways}
+    for backend, ways in TRANSFORMS.items():
+        found = chosen(backend, thorough=False)
+        assert {way for way, _ in found} == {*ways}
+        assert {sample for _, sample in found} == {*SAMPLES}
 
 
 def test_the_table_of_the_docs_is_this_declaration() -> None:
