@@ -185,36 +185,39 @@ def visit(
         below /= temperature
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = _gap(ops, below, t, axis)
-    exp, sharp = ops.exp(below, out=buffer), False
-    if depth is not None and scores.shape[axis] >= LONG:
-        rest = _but_label(ops, exp, depth, t, axis)
+    exp = ops.exp(below, out=buffer)
+    apart = depth is not None and scores.shape[axis] >= LONG
+    if apart:
+        rest, least = _but_label(ops, exp, depth, t, axis)
     else:
-        rest, sharp = _but_top(ops, exp, axis, spare)
-    if math.isnan(ops.smallest(rest)) or not (gap is None or ops.finite(gap)):
+        rest, least = _but_top(ops, exp, axis, spare)
+    if math.isnan(least) or not (gap is None or ops.finite(gap)):
         return None
-    return Found(peak, rest, depth, gap), sharp
+    return Found(peak, rest, depth, gap), not apart and least < 2
 
 
 # In rows of fewer classes an entry of its own for each row costs more than another visit.
 LONG = 64
 
 
-def _but_label(ops: Ops, exp: Array, depth: Array, t: Coefficients, axis: int) -> Array:
-    """r of rows with labels, whose exponentials are 0 from now on."""
+def _but_label(
+    ops: Ops, exp: Array, depth: Array, t: Coefficients, axis: int
+) -> tuple[Array, float]:
+    """r of rows with labels, whose exponentials are 0 from now on, and the smallest r."""
     ops.put(exp, t.label, 0.0, axis)
     others, rest = ops.sum(exp, axis), ops.exp(depth)
     rest -= ops.ONE
     rest += others
-    return rest
+    return rest, ops.smallest(rest)
 
 
-def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Array, bool]:
-    """r of rows, and whether some of them are confident."""
+def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Array, float]:
+    """r of rows, and the smallest s: below 2 some of them are confident."""
     total = ops.sum(exp, axis)
     smallest = ops.smallest(total)
-    if not smallest < 2:
-        return total - ops.ONE, False
-    return _sharp(ops, exp, total, axis, spare), True
+    if smallest < 2:
+        return _sharp(ops, exp, total, axis, spare), smallest
+    return total - ops.ONE, smallest
 
 
 def _gap(ops: Ops, below: Array, t: Coefficients, axis: int) -> Array | None:
