@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -471,8 +472,11 @@ def noted(block: np.ndarray, folder: str, block_id: Any = None) -> np.ndarray:
 
 def on_two_workers(rank: Rank) -> tuple[dict[str, Any], list[list[str]]]:
     """Values and gradients of a cluster, and the chunks that each of its processes made."""
+    import cloudpickle
     from distributed import Client, LocalCluster
 
+    # Workers find no module of the tests on their path: `noted` goes to them whole.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     processes = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     with (
         LocalCluster(**processes, dashboard_address=None, local_directory=rank.folder) as cluster,
