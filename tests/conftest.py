@@ -14,6 +14,7 @@ import processes
 import pytest
 from harness import FRAMEWORKS, Framework
 from hypothesis import settings
+from shares import left_out
 
 # For a run by hand: `pytest --hypothesis-profile=long tests/test_fuzz.py`, see there.
 settings.register_profile("long")
@@ -29,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="differentiate every function in every way, not every third pair of them",
+        help="try all variants of what is compiled, not a third of them",
     )
 
 
@@ -95,7 +96,18 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> processes.Once:
     return functools.partial(processes.once, shared)
 
 
+# Last, so that of what -k and -m choose a share is drawn.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Draw what is tried, and skip what cannot be."""
+    if not config.getoption("--thorough"):
+        out = left_out(items)
+        config.hook.pytest_deselected(items=[item for item in items if item in out])
+        items[:] = [item for item in items if item not in out]
+    skip_others(config, items)
+
+
+def skip_others(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what ``needs`` backends or is about ``backends`` that are not among the chosen."""
     names = set(chosen(config))
     for item in items:

@@ -15,6 +15,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+from shares import SHARE
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -89,10 +90,6 @@ def tried(way: str, sample: str) -> bool:
     return way not in SLOW or sample in KINDS
 
 
-#: Unless all are asked for, every third pair is tried: compilers take most of the time of a run.
-SHARE = 3
-
-
 def chosen(backend: str, *, thorough: bool) -> list[tuple[str, str]]:
     """The ways of a backend with their samples: each way, and each sample, has its share."""
     ways = TRANSFORMS.get(backend, ())
@@ -100,7 +97,7 @@ def chosen(backend: str, *, thorough: bool) -> list[tuple[str, str]]:
     if thorough or len(ways) < SHARE:
         return found
     place = {name: i for i, name in enumerate((*ways, *SAMPLES))}
-    return [(w, s) for w, s in found if w in SLOW or (place[w] + place[s]) % SHARE == 0]
+    return [(w, s) for w, s in found if (place[w] + place[s]) % SHARE == 0]
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,12 @@ def test_every_public_function_is_on_it():
 
 @pytest.mark.needs("numpy", "torch", "tensorflow", "jax", "strict")
 def test_its_tables_are_those_of_a_run():
-    """Runs every library; the peers beside the four frameworks have to be installed."""
+    """Runs every library; the peers beside the four frameworks have to be installed.
+
+    The parity matrix compiles C++ of every function; what makes most errors is before that.
+    """
     for peer in ("keras", "mpmath", "optax", "scipy"):
         pytest.importorskip(peer)
-    command = [sys.executable, str(ROOT / "tools" / "readme_table.py"), "--check"]
+    command = [sys.executable, str(ROOT / "tools" / "readme_table.py"), "--check", "--quick"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

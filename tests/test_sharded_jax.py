@@ -24,19 +24,29 @@ MODULES = {
 }
 
 
-def failures(module: str) -> dict[str, str]:
-    """What went wrong in each check of a module, all of which run in one process, in 64 bits."""
+def failures(module: str, chosen: list[str]) -> dict[str, str]:
+    """What went wrong in each check of a module, which run in one process, in 64 bits."""
     environment = {"XLA_FLAGS": MODULES[module], "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
-    return run(devices_jax.run_all, 1, module, timeout=900, environment=environment)[0]
+    return run(devices_jax.run_all, 1, module, chosen, timeout=900, environment=environment)[0]
 
 
 def checks() -> list[tuple[str, str]]:
     return [(module, name) for module in MODULES for name in importlib.import_module(module).CHECKS]
 
 
+@pytest.fixture(scope="session")
+def chosen(request: pytest.FixtureRequest) -> dict[str, list[str]]:
+    """The checks of each module that are tried in this run."""
+    found: dict[str, list[str]] = {module: [] for module in MODULES}
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and item.function is test_devices:
+            found[item.callspec.params["module"]].append(item.callspec.params["name"])
+    return found
+
+
 @pytest.mark.parametrize(("module", "name"), checks())
-def test_devices(once: Once, module: str, name: str) -> None:
-    failure = once(module, functools.partial(failures, module))[name]
+def test_devices(once: Once, chosen: dict[str, list[str]], module: str, name: str) -> None:
+    failure = once(module, functools.partial(failures, module, chosen[module]))[name]
     assert not failure, failure
 
 

@@ -57,9 +57,10 @@ class NumPyKit:
 
 
 class TorchKit:
-    """PyTorch on the CPU; Inductor compiles."""
+    """PyTorch on the CPU; Inductor compiles, or another backend of `torch.compile`."""
 
     name = "torch"
+    compiler = "inductor"
 
     def __init__(self) -> None:
         import torch
@@ -79,7 +80,7 @@ class TorchKit:
     def compile(self, function: Function, **options: Any) -> Function:
         # A fresh start: the number of recompilations is limited per code object, not per function.
         self.torch._dynamo.reset()
-        compiled: Function = self.torch.compile(function, **options)
+        compiled: Function = self.torch.compile(function, backend=self.compiler, **options)
         return compiled
 
 

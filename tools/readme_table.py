@@ -2,6 +2,7 @@
 
     python tools/readme_table.py            run everything, write the tables into their pages
     python tools/readme_table.py --check    the same, but only compare: exit 1 when they are stale
+    python tools/readme_table.py --check --quick    and without the C++ compiler of torch.compile
 
 The tables are written only if xentropy's answer is the same, and right, on all of its backends.
 """
@@ -218,7 +219,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the tables into their pages, or compare them with what is there."""
     parser = argparse.ArgumentParser(description="Generate two tables from a run.")
     parser.add_argument("--check", action="store_true", help="exit 1 when a page is stale")
+    parser.add_argument("--quick", action="store_true", help="torch.compile with aot_eager")
     options = parser.parse_args(arguments)
+    if options.quick:
+        TorchKit.compiler = "aot_eager"
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # infinities and half precision are the point
         pages = [(README, "comparison", table()), (SUPPORT, "support", support.table())]
