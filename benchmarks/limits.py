@@ -46,8 +46,8 @@ class Cost(NamedTuple):
     processor: float
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables of every backend, each from a process of its own."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     made = argparse.ArgumentParser(prog="python -m benchmarks.limits", description=__doc__)
     made.add_argument("--backends", nargs="+", choices=tuple(BACKENDS), metavar="BACKEND")
     made.add_argument("--shape", type=shape_of, default=(1024, 32000), metavar="SHAPE")
@@ -56,7 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help=f"only call one contender for {LONG:.0f} seconds: for a system's profiler",
     )
-    given = made.parse_args(arguments)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables of every backend, each from a process of its own."""
+    given = parser().parse_args(arguments)
     names = given.backends or [n for n, backend in BACKENDS.items() if backend.installed]
     if len(names) == 1:
         warnings.simplefilter("ignore")

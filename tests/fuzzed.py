@@ -96,10 +96,6 @@ def probability(r: random.Random) -> float:
     return r.choice([0.0, 1.0, r.uniform(0.01, 1.0), r.uniform(0.01, 1.0), 0.0078125])
 
 
-def certain(r: random.Random) -> float:
-    return r.uniform(0.01, 0.99)
-
-
 def logarithm(r: random.Random) -> float:
     return r.choice([-INF, 0.0, -r.uniform(0.0, 3.0), -r.uniform(0.0, 3.0), -80.0])
 
@@ -349,7 +345,7 @@ def flavours(frame: Frame) -> list[str]:
     left = set(LOGITS)
     if frame.dtype == "float16" or frame.options.get("z_loss"):
         left -= {"vast"}
-    if frame.options.get("return_sign") or frame.options.get("normalizer") == 0:
+    if frame.options.get("return_sign"):
         left &= FINITE
     if frame.options.get("z_loss"):
         left -= {"extreme", "-inf"}
@@ -380,7 +376,7 @@ def first_number(frame: Frame, flavour: str) -> Number:
     if frame.function == "nll_loss":
         return logarithm
     if not frame.options.get("from_logits", True):
-        return certain if frame.options.get("normalizer") == 0 else probability
+        return probability
     return LOGITS[flavour]
 
 

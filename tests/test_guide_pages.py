@@ -93,6 +93,18 @@ def assert_calls_agree(guide: Guide, names: dict[str, Any]) -> None:
             np.testing.assert_allclose(value, before[0], rtol=1e-5, atol=1e-7, err_msg=old)
 
 
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize("guide", [one.values[0] for one in GUIDES], ids=lambda one: one.name)
+def test_a_migration_page_and_that_of_the_drop_in_lead_to_each_other(guide: Guide) -> None:
+    if guide.drop_in is None:
+        assert "../drop-ins/" not in guide.text
+        return
+    name = guide.drop_in.removeprefix("xentropy_")
+    assert f"(../drop-ins/{name}.md)" in guide.text
+    other = (DOCS / "drop-ins" / f"{name}.md").read_text(encoding="utf-8")
+    assert f"(../migrating/{guide.name}.md)" in other
+
+
 def calls(text: str) -> list[tuple[str, list[str]]]:
     """The rows of the tables of calls: the old one, and those that give the same."""
     lines = [line for table in CALLS.findall(text) for line in table.splitlines()[2:]]

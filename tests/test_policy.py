@@ -72,6 +72,15 @@ def test_weights_that_sum_to_zero(run: Run) -> None:
     same(grad, np.zeros((2, 3)))
 
 
+def test_a_mean_over_nothing_of_nan(run: Run) -> None:
+    # Of an array only what can be looked at is known.
+    seen = run.mode == "eager" and run.framework.name != "strict"
+    for divisor in [0, run.array(0.0)] if seen else [0]:
+        value, grad = run.loss([[NAN, 2.0, 3.0], [INF, INF, 1.0]], [0, 1], normalizer=divisor)
+        same(value, 0.0)
+        same(grad, np.zeros((2, 3)))
+
+
 def test_no_rows(run: Run) -> None:
     for reduction, shape in (("mean", ()), ("sum", ()), ("none", (0,))):
         value, grad = run.loss(np.zeros((0, 3)), np.zeros(0, np.int64), reduction=reduction)

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from importlib import import_module
-from inspect import getmembers, isfunction
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from harness import Framework
+from typed_modules import TYPED, functions, module, run
 
 import xentropy as xe
 
-TYPED = Path(__file__).parent / "typed"
-WITH = {file.stem.removeprefix("with_"): file for file in sorted(TYPED.glob("with_*.py"))}
-
-
-def module(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(TYPED))
-    return import_module(name)
-
-
-def functions(of: ModuleType) -> list[Callable[[], None]]:
-    return [f for _, f in getmembers(of, isfunction) if f.__module__ == of.__name__]
+WITH, DROP_INS = (
+    {file.stem.removeprefix(start): file for file in sorted(TYPED.glob(f"{start}*.py"))}
+    for start in ("with_", "drop_ins_")
+)
 
 
 def tells(node: ast.AST) -> bool:
@@ -34,27 +24,46 @@ def tells(node: ast.AST) -> bool:
     )
 
 
-def asserted(tree: ast.AST) -> set[str]:
-    """The names of xentropy among what assert_type is told of."""
+def asserted(file: Path, package: str) -> set[str]:
+    """The names of a package among what assert_type is told of."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     told = (node for node in ast.walk(tree) if tells(node))
     names = (node for one in told for node in ast.walk(one) if isinstance(node, ast.Attribute))
-    return {node.attr for node in names if ast.unparse(node.value) == "xe"}
+    return {node.attr for node in names if ast.unparse(node.value) == package}
+
+
+def exported(file: Path) -> set[str]:
+    """What a package puts into its __all__, now or later, without an import of it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    lists = (node.value for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.AugAssign))
+    return {name for one in lists for name in ast.literal_eval(one)}
 
 
 @pytest.mark.backends(*WITH)
 def test_what_checkers_are_told_holds(
     framework: Framework, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = functions(module(f"with_{framework.name}", monkeypatch))
-    assert found
-    for function in found:
-        function()
+    run(module(f"with_{framework.name}", monkeypatch))
+
+
+@pytest.mark.backends(*DROP_INS)  # those of Keras are run on every backend of Keras, in on_keras
+def test_what_checkers_are_told_of_drop_ins_holds(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(module(f"drop_ins_{framework.name}", monkeypatch))
 
 
 @pytest.mark.parametrize("file", WITH.values(), ids=WITH)
 @pytest.mark.backends("numpy")
 def test_every_public_name_is_told_of(file: Path) -> None:
-    assert asserted(ast.parse(file.read_text(encoding="utf-8"))) == set(xe.__all__)
+    assert asserted(file, "xe") == set(xe.__all__)
+
+
+@pytest.mark.parametrize("name", DROP_INS)
+@pytest.mark.backends("numpy")
+def test_every_drop_in_is_told_of(name: str) -> None:
+    source = TYPED.parents[1] / "backends" / f"xentropy_{name}" / "__init__.py"
+    assert asserted(DROP_INS[name], "drop_ins") == exported(source) - {"backend"}
 
 
 @pytest.mark.backends("numpy")

@@ -9,8 +9,6 @@ A run ends with an error where xentropy is beyond its error bound on any of its 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,10 +18,8 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-from blocks import replace
+from blocks import DOCS, heads, line, write_run
 
-ROOT = Path(__file__).parents[1]
-PAGE, RUN, IMAGES = (ROOT / "docs" / name for name in ("accuracy.md", "accuracy.json", "img"))
 #: The margins that the tables have.
 SHOWN = (0, 4, 8, 12, 16, 20, 40, 80)
 HEADS = {
@@ -55,7 +51,7 @@ def errors(report: Report) -> Iterator[str]:
     data = report["dtypes"]["float32"]
     for quantity, title in HEADS.items():
         held = {n: q[quantity]["error"] for n, q in data["libraries"].items() if quantity in q}
-        yield from (f"### {title}", "", line(["margin", *held]), rule(len(held)))
+        yield from (f"### {title}", "", *heads(["margin", *held]))
         for margin in SHOWN:
             place = data["margins"].index(margin)
             yield line([str(margin), *(percent(each[place]) for each in held.values())])
@@ -68,7 +64,7 @@ def lost(report: Report) -> Iterator[str]:
     kinds = [(dtype, quantity) for dtype in dtypes for quantity in HEADS]
     names = list(dtypes["float32"]["libraries"])
     yield from ("### The margin from which all losses, or gradients, are exactly 0", "")
-    yield from (line(["", *names]), rule(len(names)))
+    yield from heads(["", *names])
     for dtype, quantity in kinds:
         held = (dtypes[dtype]["libraries"][name].get(quantity) for name in names)
         cells = [vanishes(dtypes[dtype]["margins"], each) for each in held]
@@ -104,31 +100,12 @@ def percent(error: float) -> str:
     return f"{error:.1e}" if error < 1e-3 else f"**{error:.1%}**"
 
 
-def line(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
+def draw(report: Report) -> None:
+    """Draw the page's plots."""
+    import accuracy_plots
 
-
-def rule(columns: int) -> str:
-    return line(["---", *["--:"] * columns])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stored", action="store_true", help="run nothing, read the stored run")
-    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
-    given = parser.parse_args()
-    if not (given.stored or given.check):
-        RUN.write_text(json.dumps(run(), indent=1) + "\n", encoding="utf-8")
-    report, text = json.loads(RUN.read_text("utf-8")), PAGE.read_text("utf-8")
-    wanted = replace(text, "accuracy", Path(__file__).name, tables(report))
-    if given.check and wanted != text:
-        raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
-    if not given.check:
-        from accuracy_plots import draw
-
-        PAGE.write_text(wanted, encoding="utf-8")
-        draw(report, IMAGES)
+    accuracy_plots.draw(report, DOCS / "img")
 
 
 if __name__ == "__main__":
-    main()
+    write_run(Path(__file__).name, __doc__, run, tables, draw)

@@ -8,27 +8,22 @@ It imports no framework: the rows and columns are those that tests/test_derivati
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from blocks import replace  # noqa: E402 - after the folder without a package
+from blocks import DOCS, arguments, line, settle  # noqa: E402 - after the folder without a package
 from derivatives import SAMPLES, TRANSFORMS, tried  # noqa: E402
 
-PAGE = ROOT / "docs" / "derivatives.md"
+PAGE = DOCS / "derivatives.md"
 TITLES = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 
 
 def by(name: str) -> str:
     """The arguments of a sample that are differentiated by."""
     return ", ".join(f"`{leaf}`" for leaf in SAMPLES[name].leaves)
-
-
-def line(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
 
 
 def titled(name: str) -> str:
@@ -52,16 +47,6 @@ def table() -> str:
     return "\n\n".join(["\n".join(arguments), *map(section, TRANSFORMS)]) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if the file is out of date")
-    given = parser.parse_args()
-    text = PAGE.read_text(encoding="utf-8")
-    wanted = replace(text, "table", Path(__file__).name, table())
-    if given.check and wanted != text:
-        raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
-    PAGE.write_text(wanted, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    given = arguments(__doc__)
+    settle(PAGE, Path(__file__).name, {"table": table()}, check=given.check)

@@ -9,18 +9,14 @@ A run ends with an error where xentropy's own answer is not right in a column.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blocks import replace
+import blocks
 
 from xentropy.parity._declare import POLICY
 
-ROOT = Path(__file__).parents[1]
-PAGE, RUN = ROOT / "docs" / "disagreements.md", ROOT / "docs" / "disagreements.json"
 #: What xentropy answers, for every row of the policy.
 ANSWERS = {
     "nothing-kept": "0, connected to the graph, with a gradient of exactly 0.",
@@ -80,8 +76,7 @@ def section(key: str, lines: Sequence[Line]) -> Iterator[str]:
     apart = [line for line in lines if line["wrong"]]
     if apart:
         names = list(lines[0]["answers"])
-        yield row(["", "right, xentropy", *names])
-        yield row(["---", "--:", *["--:"] * len(names)])
+        yield from blocks.heads(["", "right, xentropy", *names])
         yield from (
             entry(line, names, again=line["case"] == before["case"])
             for before, line in zip([{"case": ""}, *apart], apart, strict=False)
@@ -106,7 +101,7 @@ def entry(line: Line, names: Sequence[str], *, again: bool) -> str:
     for name in names:
         text = shown(line["answers"].get(name))
         cells.append(f"**{text}**" if name in line["wrong"] else text)
-    return row([head(line, again), shown(line["right"]), *cells])
+    return blocks.line([head(line, again), shown(line["right"]), *cells])
 
 
 def head(line: Line, again: bool) -> str:
@@ -140,24 +135,5 @@ def escape(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def row(entries: Sequence[str]) -> str:
-    return f"| {' | '.join(entries)} |"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stored", action="store_true", help="run nothing, read the stored run")
-    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
-    given = parser.parse_args()
-    if not (given.stored or given.check):
-        RUN.write_text(json.dumps(run(), indent=1) + "\n", encoding="utf-8")
-    report, text = json.loads(RUN.read_text("utf-8")), PAGE.read_text("utf-8")
-    wanted = replace(text, "disagreements", Path(__file__).name, tables(report))
-    if given.check and wanted != text:
-        raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
-    if not given.check:
-        PAGE.write_text(wanted, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    blocks.write_run(Path(__file__).name, __doc__, run, tables)

@@ -8,16 +8,14 @@ It imports no framework: what the tables say is what tests/test_drop_ins.py trie
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from blocks import replace
+from blocks import DOCS, arguments, line, settle
 
 from xentropy.parity.differences import LIBRARIES, Difference, differences
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "docs" / "drop-ins"
+FOLDER = DOCS / "drop-ins"
 TITLES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "keras": "Keras", "jax": "JAX and optax"}
 #: Every kind of difference, what its table is called, and what its middle columns are.
 KINDS = {
@@ -26,10 +24,6 @@ KINDS = {
     "limit": ("Taken by {0}, refused here", ("{0}", "here")),
     "convention": ("As {0} has it, and not as xentropy's own functions", ("both",)),
 }
-
-
-def line(entries: list[str]) -> str:
-    return f"| {' | '.join(entries)} |"
 
 
 def row(one: Difference) -> str:
@@ -58,18 +52,8 @@ def block(library: str) -> str:
     return "\n".join(text for kind in KINDS for text in table(library, kind)) + "\n"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if a page is out of date")
-    given = parser.parse_args()
-    for library in LIBRARIES:
-        page = FOLDER / f"{library}.md"
-        text = page.read_text(encoding="utf-8")
-        wanted = replace(text, "differences", Path(__file__).name, block(library))
-        if given.check and wanted != text:
-            raise SystemExit(f"{page.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
-        page.write_text(wanted, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    given = arguments(__doc__)
+    for library in LIBRARIES:
+        made = {"differences": block(library)}
+        settle(FOLDER / f"{library}.md", Path(__file__).name, made, check=given.check)

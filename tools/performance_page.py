@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from blocks import replace
+from blocks import DOCS, arguments, settle
 
 # The benchmark is part of the checkout, not of what is installed; what is installed goes first.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -24,10 +23,9 @@ from benchmarks import markdown, table
 from benchmarks.cases import DIRECTIONS, HEAD
 from benchmarks.report import Report, read
 
-ROOT = Path(__file__).parents[1]
 # Of all plots of a run those that the page shows.
 PLOTS = ("ratios-forward", "ratios-forward-backward", "memory-forward-backward")
-PAGE, RUN = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.json"
+PAGE, RUN = DOCS / "performance.md", DOCS / "performance.json"
 
 
 def block(lines: Iterable[str]) -> str:
@@ -88,16 +86,9 @@ def picture(name: str) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
-    given = parser.parse_args()
-    text = PAGE.read_text(encoding="utf-8")
-    report, tool = read(RUN), Path(__file__).name
-    wanted = replace(text, "performance", tool, block(tables(report)))
-    wanted = replace(wanted, "heads", tool, block(head_tables(report)))
-    if given.check and wanted != text:
-        raise SystemExit(f"{PAGE.relative_to(ROOT)} is out of date: run {Path(__file__).name}")
-    PAGE.write_text(wanted, encoding="utf-8")
+    given, report = arguments(__doc__), read(RUN)
+    made = {"performance": block(tables(report)), "heads": block(head_tables(report))}
+    settle(PAGE, Path(__file__).name, made, check=given.check)
     if not given.check:
         draw(report)
 

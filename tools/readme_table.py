@@ -23,10 +23,10 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
+import blocks
 import exact
 import numpy as np
 import support
-from blocks import replace
 from columns import IGNORED, Ask, Column, Keras, Optax, PyTorch, SciPy, TensorFlow, Xentropy
 from kits import JaxKit, NotOfferedError, NumPyKit, TensorFlowKit, TorchKit
 
@@ -180,7 +180,7 @@ def table() -> str:
         middle = [cell(answers(peer, line), expected) for peer in peers]
         lines.append([line.call, show(expected), *middle, our_cell(ours, line, expected)])
     versions = ", ".join(f"{name} {release(at)}" for name, at in MODULES.items())
-    body = "\n".join(f"| {' | '.join(each)} |" for each in lines)
+    body = "\n".join(map(blocks.line, lines))
     return f"{body}\n\n<sub>{versions}.</sub>\n"
 
 
@@ -205,7 +205,7 @@ def is_same_line(line: str, other: str) -> bool:
 def is_up_to_date(page: Path, name: str, made: str, check: bool) -> bool:
     """Write a block into its page, or compare it with what is there."""
     before = page.read_text(encoding="utf-8")
-    after = replace(before, name, Path(__file__).name, made)
+    after = blocks.replace(before, name, Path(__file__).name, made)
     if not check:
         page.write_text(after, encoding="utf-8")
     print(made)

@@ -9,12 +9,11 @@ imported, and matplotlib only to draw.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 from pathlib import Path
 
-from blocks import replace
+from blocks import DOCS, arguments, replace
 
 # The benchmark is part of the checkout, not of what is installed; what is installed goes first.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -22,7 +21,6 @@ sys.path.append(str(Path(__file__).parents[1]))
 from benchmarks.sharded import page
 from benchmarks.sharded.report import read
 
-DOCS = Path(__file__).parents[1] / "docs"
 PAGE, RUN, PLOT = DOCS / "scale-out.md", DOCS / "scale-out.json", DOCS / "img" / "scale-out.png"
 
 
@@ -49,9 +47,7 @@ def check(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
-    given = parser.parse_args()
+    given = arguments(__doc__)
     text = PAGE.read_text(encoding="utf-8")
     if given.check:
         check(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import blocks
 import numpy as np
 from kits import Array, Function, JaxKit, Kit, NumPyKit, TensorFlowKit, TorchKit
 from numpy.typing import NDArray
@@ -101,4 +102,4 @@ def table() -> str:
         for name in FUNCTIONS
     ]
     lines = [["", *columns], ["---"] + [":-:"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return "\n".join(map(blocks.line, lines)) + "\n"

@@ -172,7 +172,7 @@ def kl_divergence(
     leaves = (
         inputs.x,
         inputs.distribution(targets, targets_are),
-        inputs.sample_weights(sample_weights, inputs.rows(place)),
+        inputs.row_weights(sample_weights, place, normalizer, number),
         inputs.mask(where, place),
         number,
     )

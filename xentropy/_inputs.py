@@ -143,6 +143,27 @@ class Inputs:
         array = self.weights(value, "sample_weights")
         return self.fit(array, shape, "sample_weights", "one weight for every row or element")
 
+    def row_weights(self, value: Any, axis: int | None, over: Any, number: Array) -> Array | None:
+        """`sample_weights` of rows, 0 where ``over``, as an array ``number``, is a normalizer of 0.
+
+        What a mean over nothing is of has no say in it, NaN neither, where that can be looked at.
+        """
+        weights = self.sample_weights(value, self.shape if axis is None else self.rows(axis))
+        if number is None or not self._is_zero(over, number):
+            return weights
+        if weights is None:
+            zeros = self.xp.zeros_like(self.x)
+            return zeros if axis is None else self.xp.sum(zeros, axis=axis)
+        # Not other zeros in their place: the gradient by the weights is 0, rather than none.
+        return self.xp.where(number == 0, self.xp.zeros_like(weights), weights)
+
+    def _is_zero(self, value: Any, array: Array) -> bool:
+        """Whether a number is known to be 0: Python's is, even while its array is traced."""
+        if isinstance(value, numbers.Real):
+            return _plain(value) == 0
+        seen = self.backend.look(array)
+        return seen is not None and bool(seen[1] == 0)
+
     def distribution(self, value: Any, targets_are: str) -> Array:
         """Targets of the first array's shape; only probabilities may be integers or flags."""
         array = self.weights(value, "targets")

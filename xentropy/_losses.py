@@ -80,7 +80,8 @@ def cross_entropy(
     normalizer : {"weights", "valid", "batch"} or number or array of shape ()
         What a mean divides by: the sum of all coefficients, the number of rows that are kept,
         the number of all rows, or a number, such as the count of all tokens of an accumulated
-        batch. A mean over nothing is 0.
+        batch. A mean over nothing is 0, with a gradient of 0, by NaN too where a number of 0 can
+        be looked at without waiting.
     group : optional
         Who holds the classes, where ``logits`` are the caller's slice of them: in PyTorch a
         ``ProcessGroup`` or a ``DeviceMesh`` of one dimension, in JAX the name of an axis of
@@ -314,7 +315,7 @@ def binary_cross_entropy(
         reduction=reduced,
         normalizer=named,
     )
-    weights = inputs.sample_weights(sample_weights, inputs.shape)
+    weights = inputs.row_weights(sample_weights, None, normalizer, number)
     positive = _pos_weight(inputs, pos_weight)
     return Call(inputs.backend, rule, (inputs.x, leaf, positive, weights, number))
 
@@ -359,7 +360,7 @@ def rows(
         inputs.x,
         leaf,
         inputs.class_weights(class_weights, place),
-        inputs.sample_weights(sample_weights, inputs.rows(place)),
+        inputs.row_weights(sample_weights, place, normalizer, number),
         inputs.mask(where, place),
         number,
         None,

@@ -1,8 +1,9 @@
 """The public functions as a type checker sees them: what comes out for what goes in.
 
-The type of the first array comes out again. NumPy's own functions give a scalar where a result has
-no dimensions, which the types of the arguments do not tell: for its arrays a result is an array as
-far as members go, and Any besides. Nothing here exists at run time but to be looked at.
+The type of the first array comes out again; a parameter of PyTorch comes out as a tensor. NumPy's
+own functions give a scalar where a result has no dimensions, which the types of the arguments do
+not tell: for its arrays a result is an array as far as members go, and Any besides. Nothing here
+exists at run time but to be looked at.
 
 A parameter before those of a ``ParamSpec`` needs its name here, since it may be given by name.
 """
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 G_co = TypeVar("G_co", covariant=True)
 
 
@@ -45,6 +47,12 @@ class NumPy(Protocol):
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
+
+
+class Torch(Protocol[A_co]):
+    """PyTorch's tensors: what is made of a parameter is none, but a tensor like it detached."""
+
+    def detach(self) -> A_co: ...
 
 
 class Differentiable(Protocol[G_co]):
@@ -62,6 +70,9 @@ class Differentiable(Protocol[G_co]):
 class OfEntries(Differentiable["ValueAndGrad"], Protocol[P]):
     """A function that makes one number of each."""
 
+    @overload
+    def __call__(self, x: Torch[A], *args: P.args, **kwargs: P.kwargs) -> A: ...
+    @overload
     def __call__(self, x: A, *args: P.args, **kwargs: P.kwargs) -> A: ...
 
 
@@ -78,6 +89,14 @@ class OfExponents(Differentiable[Callable[..., tuple[Any, Any]]], Protocol):
     ) -> SignedLog[Result]: ...
     @overload
     def __call__(
+        self, x: Torch[A], *, return_sign: Literal[False] = False, **options: Unpack[SumOptions]
+    ) -> A: ...
+    @overload
+    def __call__(
+        self, x: Torch[A], *, return_sign: Literal[True], **options: Unpack[SumOptions]
+    ) -> SignedLog[A]: ...
+    @overload
+    def __call__(
         self, x: A, *, return_sign: Literal[False] = False, **options: Unpack[SumOptions]
     ) -> A: ...
     @overload
@@ -92,6 +111,8 @@ class OfLogits(Differentiable["ValueAndGrad"], Protocol[P]):
     @overload
     def __call__(self, logits: NumPy, *args: P.args, **kwargs: P.kwargs) -> Result: ...
     @overload
+    def __call__(self, logits: Torch[A], *args: P.args, **kwargs: P.kwargs) -> A: ...
+    @overload
     def __call__(self, logits: A, *args: P.args, **kwargs: P.kwargs) -> A: ...
 
 
@@ -100,6 +121,8 @@ class OfLogProbs(Differentiable["ValueAndGrad"], Protocol[P]):
 
     @overload
     def __call__(self, log_probs: NumPy, *args: P.args, **kwargs: P.kwargs) -> Result: ...
+    @overload
+    def __call__(self, log_probs: Torch[A], *args: P.args, **kwargs: P.kwargs) -> A: ...
     @overload
     def __call__(self, log_probs: A, *args: P.args, **kwargs: P.kwargs) -> A: ...
 
@@ -110,6 +133,8 @@ class OfHidden(Differentiable["ValueAndGrad"], Protocol[P]):
     @overload
     def __call__(self, hidden: NumPy, *args: P.args, **kwargs: P.kwargs) -> Result: ...
     @overload
+    def __call__(self, hidden: Torch[A], *args: P.args, **kwargs: P.kwargs) -> A: ...
+    @overload
     def __call__(self, hidden: A, *args: P.args, **kwargs: P.kwargs) -> A: ...
 
 
@@ -119,6 +144,8 @@ class ScoreOfLogits(Differentiable["ScoreAndGrad"], Protocol[P]):
     @overload
     def __call__(self, logits: NumPy, *args: P.args, **kwargs: P.kwargs) -> Scores: ...
     @overload
+    def __call__(self, logits: Torch[A], *args: P.args, **kwargs: P.kwargs) -> Score[A]: ...
+    @overload
     def __call__(self, logits: A, *args: P.args, **kwargs: P.kwargs) -> Score[A]: ...
 
 
@@ -127,6 +154,8 @@ class ScoreOfHidden(Differentiable["ScoreAndGrad"], Protocol[P]):
 
     @overload
     def __call__(self, hidden: NumPy, *args: P.args, **kwargs: P.kwargs) -> Scores: ...
+    @overload
+    def __call__(self, hidden: Torch[A], *args: P.args, **kwargs: P.kwargs) -> Score[A]: ...
     @overload
     def __call__(self, hidden: A, *args: P.args, **kwargs: P.kwargs) -> Score[A]: ...
 
@@ -138,6 +167,10 @@ class ValueAndGrad(Protocol):
     def __call__(
         self, x: NumPy, /, *args: Any, out: NumPy | None = None, **kwargs: Any
     ) -> tuple[Result, Numbers]: ...
+    @overload
+    def __call__(
+        self, x: Torch[A], /, *args: Any, out: Torch[A] | None = None, **kwargs: Any
+    ) -> tuple[A, A]: ...
     @overload
     def __call__(self, x: A, /, *args: Any, out: A | None = None, **kwargs: Any) -> tuple[A, A]: ...
     @overload
@@ -151,6 +184,10 @@ class ScoreAndGrad(Protocol):
     def __call__(
         self, x: NumPy, /, *args: Any, out: NumPy | None = None, **kwargs: Any
     ) -> tuple[Scores, Numbers]: ...
+    @overload
+    def __call__(
+        self, x: Torch[A], /, *args: Any, out: Torch[A] | None = None, **kwargs: Any
+    ) -> tuple[Score[A], A]: ...
     @overload
     def __call__(
         self, x: A, /, *args: Any, out: A | None = None, **kwargs: Any

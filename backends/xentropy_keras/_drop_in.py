@@ -5,25 +5,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, cast
 
 import keras
 
 from xentropy import _errors
 from xentropy._typing import Array
 
+P = ParamSpec("P")
 Function = Callable[..., Array]
 
 #: The functions by name, for what is recorded in a graph of symbolic tensors.
 _functions: dict[str, Function] = {}
 
 
-def drop_in(function: Function) -> Function:
+def drop_in(function: Callable[P, Array]) -> Callable[P, Array]:
     """Make the drop-in for the function of ``keras.losses`` that has the same name."""
     twin: Function = getattr(keras.losses, function.__name__)
 
     @wraps(function)
-    def checked(*args: Any, **kwargs: Any) -> Array:
+    def checked(*args: P.args, **kwargs: P.kwargs) -> Array:
         if any(map(keras.backend.is_keras_tensor, (*args, *kwargs.values()))):
             return _record(function, args, kwargs)
         try:
@@ -32,9 +33,9 @@ def drop_in(function: Function) -> Function:
             _errors.raise_as(twin, args, kwargs, ours)
             raise
 
-    registered: Function = keras.saving.register_keras_serializable(package="xentropy")(checked)
+    registered = keras.saving.register_keras_serializable(package="xentropy")(checked)
     _functions[function.__name__] = registered
-    return registered
+    return cast("Callable[P, Array]", registered)
 
 
 def _record(function: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Array:

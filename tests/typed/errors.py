@@ -41,7 +41,7 @@ def kind_of_targets() -> None:
 
 
 def not_keyword_only() -> None:
-    xe.softmax(x, 0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    xe.softmax(x, 0)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
 def axis() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from holds import assert_type
 from torch import Tensor
+from torch.nn import Parameter
 
 import xentropy as xe
 
 x = torch.ones((2, 3))
 weight = torch.ones((4, 3))
 y = torch.tensor([0, 1])
+parameter = Parameter(x)
 
 
 def maps() -> None:
@@ -74,6 +76,24 @@ def gradients() -> None:
     assert_type(signed(x, return_sign=True), tuple[Any, Any])
     fixed = xe.value_and_grad(partial(xe.cross_entropy, reduction="sum"))
     assert_type(fixed(x, y), tuple[Any, Any])
+
+
+def parameters() -> None:
+    assert_type(xe.softmax(parameter), Tensor)
+    assert_type(xe.logsumexp(parameter, axis=0), Tensor)
+    value, sign = xe.logsumexp(parameter, return_sign=True)
+    assert_type(value, Tensor)
+    assert_type(sign, Tensor)
+    assert_type(xe.entropy(parameter), Tensor)
+    assert_type(xe.cross_entropy(parameter, y), Tensor)
+    assert_type(xe.cross_entropy(logits=parameter, targets=y, reduction="sum"), Tensor)
+    assert_type(xe.nll_loss(parameter, y), Tensor)
+    assert_type(xe.linear_cross_entropy(parameter, weight, y), Tensor)
+    assert_type(xe.linear_score(parameter, weight, y), xe.Score[Tensor])
+    assert_type(xe.score(parameter, y), xe.Score[Tensor])
+    assert_type(xe.value_and_grad(xe.cross_entropy)(parameter, y), tuple[Tensor, Tensor])
+    found = xe.value_and_grad(xe.score)(parameter, y)
+    assert_type(found, tuple[xe.Score[Tensor], Tensor])
 
 
 def streams() -> None:
