@@ -134,6 +134,16 @@ def test_a_run_in_numpy_ends_green(tmp_path, capsys):
     assert [c["name"] for c in data["columns"]] == ["numpy eager"]
 
 
+@pytest.mark.backends("numpy", "jax")
+def test_one_in_some_of_the_programs_that_are_compiled(backend, tmp_path):
+    """Five cases share the first program; the second has one."""
+    job = column_job(backend.name, "eager", 2)
+    cells = run_one(job, tmp_path, "worked examples: softmax *", started).cells
+    skipped = [cell.get("skipped") for cell in cells.values()]
+    why = "one program in 2 is compiled" if backend.name == "jax" else None
+    assert skipped == [None] * 5 + [why]
+
+
 def test_a_dead_column_gives_exit_status_1(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         "xentropy.parity._run.column_job", lambda *_: Job("numpy eager", "no_such_module", ())
@@ -150,6 +160,7 @@ def test_a_dead_column_gives_exit_status_1(tmp_path, monkeypatch, capsys):
         (["--case", "no such case"], "no case matches 'no such case'"),
         (["--backend", "theano"], "invalid choice: 'theano'"),
         (["--mode", "fast"], "invalid choice: 'fast'"),
+        (["--every", "0"], "--every must be at least 1, got 0"),
         (["--backend", "numpy", "--mode", "compiled"], "no column is left"),
         (["--out", __file__], "--out must be a folder to write into, got"),
     ],

@@ -64,6 +64,14 @@ def add_parser(
         help="cases whose name or group matches, for example 'policy' or '*margin*'",
     )
     parser.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of the programs that are compiled, which take most of the time, compute the first of "
+        "every N; the cells of the others are skipped (default: 1, all of them)",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("parity-report"),
@@ -86,6 +94,8 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         )
     from xentropy.parity._cases import select
 
+    if given.every < 1:
+        parser.error(f"--every must be at least 1, got {given.every}")
     if not select(given.case):
         parser.error(f"no case matches {given.case!r}")
     columns = _columns(parser, given.backend, given.mode)
@@ -93,7 +103,7 @@ def main(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         given.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         parser.error(f"--out must be a folder to write into, got {given.out}: {error.strerror}")
-    return _matrix(columns, given.case, given.out, given.json)
+    return _matrix(columns, given)
 
 
 def _columns(
@@ -121,9 +131,7 @@ def _installed() -> list[str]:
     return [name for name in BACKENDS if name not in absent]
 
 
-def _matrix(
-    columns: Sequence[tuple[str, str]], pattern: str, out: Path, machine: bool = False
-) -> int:
+def _matrix(columns: Sequence[tuple[str, str]], given: argparse.Namespace) -> int:
     """Run, join, report; standard output is JSON and nothing else for a machine."""
     from rich.console import Console
 
@@ -134,18 +142,18 @@ def _matrix(
     from xentropy.parity._run import ORACLE, column_job, run
     from xentropy.parity._terminal import print_report
 
-    console, cases = Console(stderr=machine), select(pattern)
-    jobs = [ORACLE, *(column_job(*c) for c in columns)]
+    console, cases = Console(stderr=given.json), select(given.case)
+    jobs = [ORACLE, *(column_job(*column, given.every) for column in columns)]
     bars = progress(console, [job.name for job in jobs], len(cases))
     with tempfile.TemporaryDirectory() as folder, bars as watch:
-        held = run(jobs, Path(folder), pattern, watch)
+        held = run(jobs, Path(folder), given.case, watch)
     matrix = join(cases, held["oracle"], [held[job.name] for job in jobs[1:]])
-    _write(matrix, out)
-    if machine:
+    _write(matrix, given.out)
+    if given.json:
         print(json.dumps(as_data(matrix)))
         return 0 if matrix.green else 1
     print_report(console, matrix)
-    console.print(f"Reports: {out / 'report.html'}, report.md, report.json", highlight=False)
+    console.print(f"Reports: {given.out / 'report.html'}, report.md, report.json", highlight=False)
     return 0 if matrix.green else 1
 
 

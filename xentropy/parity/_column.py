@@ -1,7 +1,8 @@
-"""A column's process: ``python -m xentropy.parity._column BACKEND MODE OUT.json [GLOB]``.
+"""A column's process: ``python -m xentropy.parity._column BACKEND MODE EVERY OUT.json [GLOB]``.
 
 Computes every case on one backend in one mode: the value, the gradients, their dtypes, or the
-error; and beside it what the framework's own function gives, where it has one.
+error; and beside it what the framework's own function gives, where it has one. Of programs that a
+compiler has to make it makes one in EVERY.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import xentropy as xe
 from xentropy.parity._case import OPERANDS, Array, Case
 from xentropy.parity._cases import identity, select
 from xentropy.parity._stream import Stream
-from xentropy.parity.columns import adapter, drop_in
+from xentropy.parity.columns import adapter, compiles, drop_in
 from xentropy.parity.columns._adapter import Adapter, Together
 from xentropy.parity.columns._twins import Call, Twin
 
@@ -29,15 +30,28 @@ class Unknown:
     """An object that no backend knows."""
 
 
-def main(backend: str, mode: str, out: str, pattern: str = "*") -> None:
+def main(backend: str, mode: str, every: str, out: str, pattern: str = "*") -> None:
     """Compute every selected case and write the column."""
     warnings.simplefilter("ignore")
-    framework = adapter(backend, mode)
+    framework, column = adapter(backend, mode), f"{backend} {mode}"
+    share = int(every) if compiles(column) else 1
     with Stream(out, backend=backend, mode=mode) as stream:
-        for cases in programs(select(pattern)):
-            place = bench(framework, cases[0], f"{backend} {mode}")
+        for number, cases in enumerate(programs(select(pattern))):
+            left_out = number % share > 0
+            place = LeftOut(share) if left_out else bench(framework, cases[0], column)
             for case in cases:
                 stream.cell(identity(case), partial(place.compute, case))
+
+
+class LeftOut:
+    """In place of a program that is not compiled."""
+
+    def __init__(self, share: int) -> None:
+        self.share = share
+
+    def compute(self, case: Case) -> Cell:
+        """No cell, and why."""
+        return {"skipped": f"one program in {self.share} is compiled"}
 
 
 def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:

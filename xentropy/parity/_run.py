@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from xentropy.parity._matrix import Column
+from xentropy.parity.columns import compiles
 
 #: Called with a column's name and the case that it begins.
 Watch = Callable[[str, str], None]
@@ -41,9 +42,9 @@ class Job:
 ORACLE = Job("oracle", "xentropy.parity._oracle", ())
 
 
-def column_job(backend: str, mode: str) -> Job:
-    """The job of a column."""
-    return Job(f"{backend} {mode}", "xentropy.parity._column", (backend, mode))
+def column_job(backend: str, mode: str, every: int = 1) -> Job:
+    """The job of a column, which makes one in some of the programs that are compiled."""
+    return Job(f"{backend} {mode}", "xentropy.parity._column", (backend, mode, str(every)))
 
 
 def run(jobs: Sequence[Job], folder: Path, pattern: str, watch: Watch) -> dict[str, Column]:
@@ -56,7 +57,7 @@ def run(jobs: Sequence[Job], folder: Path, pattern: str, watch: Watch) -> dict[s
 
 def _haste(job: Job) -> int:
     """Those that compile and those that talk first, then the oracle, then the eager ones."""
-    slow = {"compiled", "sharded"}.intersection(job.arguments)
+    slow = compiles(job.name) or "sharded" in job.arguments
     return 0 if slow else 1 if job is ORACLE else 2
 
 

@@ -25,6 +25,8 @@ class Backend:
         classes, drop-in where it has drop-ins.
     blind : tuple of str
         The modes in which values cannot be read, so that a bad label is a NaN and not an error.
+    compiles : tuple of str
+        The modes in which every program waits for a compiler.
     left_out : mapping of str to mapping of str to str
         For a mode, the quantities that the backend cannot have there, and why. One that is left out
         without being declared here makes a cell bad.
@@ -33,6 +35,7 @@ class Backend:
     packages: tuple[str, ...]
     modes: tuple[str, ...] = ("eager",)
     blind: tuple[str, ...] = ("compiled",)
+    compiles: tuple[str, ...] = ("compiled",)
     left_out: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -52,7 +55,7 @@ BACKENDS = {
     "numpy": Backend(("numpy",), left_out=_WITHOUT),
     "torch": Backend(("torch",), MODES),
     "tensorflow": Backend(("tensorflow",), ("eager", "compiled", "drop-in")),
-    "jax": Backend(("jax",), MODES, blind=("compiled", "sharded")),
+    "jax": Backend(("jax",), MODES, blind=("compiled", "sharded"), compiles=MODES),
     "keras": Backend(("keras", "tensorflow"), ("drop-in",)),
     "strict": Backend(("array_api_strict",), blind=MODES, left_out=_WITHOUT),
 }
@@ -62,6 +65,12 @@ def inspected(column: str) -> bool:
     """Whether a column, named by its backend and mode, can read values."""
     backend, _, mode = column.partition(" ")
     return mode not in BACKENDS[backend].blind
+
+
+def compiles(column: str) -> bool:
+    """Whether a compiler makes every program of a column."""
+    backend, _, mode = column.partition(" ")
+    return backend in BACKENDS and mode in BACKENDS[backend].compiles
 
 
 def sharded(column: str) -> bool:
