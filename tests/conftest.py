@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="try all variants of what is compiled, not a third of them",
+        help="try all variants of what is compiled, not a fifth of them",
     )
 
 

@@ -2,7 +2,7 @@
 
 Arrays of JAX are compiled by every call, others where a test's ``mode`` says so. These variants
 take most of the time of a run, and differ from those that are not compiled in what the compiler
-makes of the same operations. So of each test a third of them is tried, drawn by the test's name
+makes of the same operations. So of each test a fifth of them is tried, drawn by the test's name
 and therefore always the same; ``--thorough`` tries all.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 #: One of so many.
-SHARE = 3
+SHARE = 5
 
 
 def left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
