@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import pickle
-import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
+from noted_dask import noted
 from pages import run as run_page
 from processes import Rank, run
 
@@ -463,20 +463,10 @@ def test_what_goes_to_workers_can_be_pickled() -> None:
             assert deserialize(*serialize(one)).name == one.name
 
 
-def noted(block: np.ndarray, folder: str, block_id: Any = None) -> np.ndarray:
-    """A chunk of logits; a line in a file of the process says that it was made."""
-    with (Path(folder) / f"made-{os.getpid()}").open("a") as file:
-        file.write(f"{block_id}\n")
-    return block * 3.0
-
-
 def on_two_workers(rank: Rank) -> tuple[dict[str, Any], list[list[str]]]:
     """Values and gradients of a cluster, and the chunks that each of its processes made."""
-    import cloudpickle
     from distributed import Client, LocalCluster
 
-    # Workers find no module of the tests on their path: `noted` goes to them whole.
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     processes = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
     with (
         LocalCluster(**processes, dashboard_address=None, local_directory=rank.folder) as cluster,
