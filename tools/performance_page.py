@@ -1,9 +1,10 @@
-"""Write tables and plots of docs/performance.md from docs/performance.json, the report of a run.
+"""Write tables and plots of docs/performance.md from the reports of two runs, stored beside it.
 
     python tools/performance_page.py            write the tables, draw the plots
     python tools/performance_page.py --check    fail if the page holds other tables
 
-`nox -s bench` leaves such a report in bench-report/report.json. No framework is imported.
+`nox -s bench` leaves such a report in bench-report/report.json: of losses of logits it becomes
+docs/performance.json, of linear heads alone docs/performance-heads.json. No framework is imported.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.report import Report, read
 
 # Of all plots of a run those that the page shows.
 PLOTS = ("ratios-forward", "ratios-forward-backward", "memory-forward-backward")
-PAGE, RUN = DOCS / "performance.md", DOCS / "performance.json"
+PAGE, RUN, HEADS = (DOCS / f"performance{end}" for end in (".md", ".json", "-heads.json"))
 
 
 def block(lines: Iterable[str]) -> str:
@@ -35,7 +36,7 @@ def block(lines: Iterable[str]) -> str:
 
 def tables(report: Report) -> Iterator[str]:
     """Lay out the tables of a report, each under its heading."""
-    yield from (f"{markdown.machine(report)} {table.floors_line(report)}.", "")
+    yield from about(report)
     for direction in DIRECTIONS:
         yield from titled(f"Time, {direction}", markdown.ratio_tables(report, direction))
     for direction in DIRECTIONS:
@@ -44,13 +45,14 @@ def tables(report: Report) -> Iterator[str]:
     yield from titled("Small inputs, 32 × 10, forward+backward", markdown.small_table(report))
 
 
+def about(report: Report) -> Iterator[str]:
+    """Say where a report is from."""
+    yield from (f"{markdown.machine(report)} {table.floors_line(report)}.", "")
+
+
 def head_tables(report: Report) -> Iterator[str]:
     """Lay out the tables of a linear head."""
-    found = list(_head_tables(report))
-    yield from found or ["The run that this page shows had no heads."]
-
-
-def _head_tables(report: Report) -> Iterator[str]:
+    yield from about(report)
     for direction in DIRECTIONS:
         found = markdown.ratio_tables(report, direction, loss=HEAD)
         yield from titled(f"Time of a head, {direction}", found)
@@ -87,7 +89,7 @@ def picture(name: str) -> Path:
 
 def main() -> None:
     given, report = arguments(__doc__), read(RUN)
-    made = {"performance": block(tables(report)), "heads": block(head_tables(report))}
+    made = {"performance": block(tables(report)), "heads": block(head_tables(read(HEADS)))}
     settle(PAGE, Path(__file__).name, made, check=given.check)
     if not given.check:
         draw(report)
