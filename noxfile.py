@@ -33,9 +33,10 @@ BACKENDS = ("numpy", "torch", "tensorflow", "jax", "keras", "dask", "strict", "t
 # The sessions run on the oldest of them; `pythons` tries the others.
 PYTHONS = nox.project.python_versions(PYPROJECT)
 KERAS_BACKENDS = ("tensorflow", "jax", "torch", "numpy")
-# Threads of OpenMP that spin where they wait take the processor from those that they wait for, as
-# soon as several processes share it.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "passive"}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+# Where several processes share the processor, threads of OpenMP that spin while they wait take it
+# from those that they wait for.
+CROWDED = QUIET | {"OMP_WAIT_POLICY": "passive"}
 # Most of the time goes to compilers that use one core; a process takes up to 2 GB.
 PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal", "--durations=25")
 
@@ -63,7 +64,7 @@ def tests(session: nox.Session, backend: str) -> None:
         return
     alone = ["--backend", backend, "-m", "not packaging and not needs"]
     options = ["-m", "needs"] if backend == "together" else alone
-    session.run("pytest", *PARALLEL, *options, *session.posargs, env=QUIET)
+    session.run("pytest", *PARALLEL, *options, *session.posargs, env=CROWDED)
     if backend == "numpy" and not session.posargs:
         # The columns of the parity matrix, and what the doctor asks, import one framework each.
         others = (
@@ -83,7 +84,7 @@ def pythons(session: nox.Session) -> None:
 def on_keras(session: nox.Session) -> None:
     """Test the Keras drop-ins on every backend of Keras, which a process chooses once."""
     for name in KERAS_BACKENDS:
-        environment = QUIET | {"KERAS_BACKEND": name}
+        environment = CROWDED | {"KERAS_BACKEND": name}
         session.run("pytest", *PARALLEL, "tests/on_keras", *session.posargs, env=environment)
     if not session.posargs:
         session.run("pytest", *IMPORTS, env=QUIET)
@@ -92,7 +93,7 @@ def on_keras(session: nox.Session) -> None:
 def on_dask(session: nox.Session) -> None:
     """Test arrays of Dask, which are arrays of NumPy in chunks."""
     options = ["--backend", "numpy", "tests/test_dask.py", *session.posargs]
-    session.run("pytest", *PARALLEL, *options, env=QUIET)
+    session.run("pytest", *PARALLEL, *options, env=CROWDED)
     if not session.posargs:
         session.run("pytest", "--backend", "numpy", *IMPORTS)
 
@@ -103,7 +104,7 @@ def parity(session: nox.Session) -> None:
     install(session, "together", project=".[parity]")
     arguments = session.posargs or ["--out", str(ROOT / "parity-report")]
     # -P: the installed package, not the one in the directory that python -m starts from.
-    session.run("python", "-P", "-m", "xentropy", "parity", *arguments, env=QUIET)
+    session.run("python", "-P", "-m", "xentropy", "parity", *arguments, env=CROWDED)
 
 
 @nox.session(default=False)
@@ -112,8 +113,7 @@ def bench(session: nox.Session) -> None:
     install(session, "bench", "together", project=".[parity]")
     arguments = session.posargs or ["--out", str(ROOT / "bench-report")]
     # From the checkout, which `benchmarks` is part of and no wheel holds.
-    # And with threads that wait as a user's do.
-    session.run("python", "-m", "benchmarks", *arguments, env={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    session.run("python", "-m", "benchmarks", *arguments, env=QUIET)
 
 
 @nox.session

@@ -14,7 +14,7 @@ import processes
 import pytest
 from harness import FRAMEWORKS, Framework
 from hypothesis import settings
-from shares import left_out
+from shares import draw
 
 # For a run by hand: `pytest --hypothesis-profile=long tests/test_fuzz.py`, see there.
 settings.register_profile("long")
@@ -101,9 +101,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> processes.Once:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Draw what is tried, and skip what cannot be."""
     if not config.getoption("--thorough"):
-        out = left_out(items)
-        config.hook.pytest_deselected(items=[item for item in items if item in out])
-        items[:] = [item for item in items if item not in out]
+        draw(config, items)
     skip_others(config, items)
 
 

@@ -19,6 +19,13 @@ import pytest
 SHARE = 5
 
 
+def draw(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a run goes without."""
+    out = left_out(items)
+    config.hook.pytest_deselected(items=[item for item in items if item in out])
+    items[:] = [item for item in items if item not in out]
+
+
 def left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
     """The items that a run goes without; every test keeps one variant at least."""
     variants = defaultdict(list)

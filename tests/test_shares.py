@@ -34,15 +34,14 @@ def test_torch(x): ...
 """
 CONFTEST = """
 import pytest
-from shares import left_out
+from shares import draw
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "backends")
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    out = left_out(items)
-    items[:] = [item for item in items if item not in out]
+def pytest_collection_modifyitems(config, items):
+    draw(config, items)
 """
 
 

@@ -7,13 +7,12 @@ import shlex
 from importlib import import_module
 
 import pytest
-from pages import ROOT, pages
+from pages import BLOCKS, ROOT, blocks, pages
 
 from benchmarks import cli, limits
 
 pytestmark = pytest.mark.backends("numpy")
 
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 COMMAND = re.compile(r"(python -m benchmarks\S*|nox -s bench(?= |$)(?: --(?= |$))?)(.*)$")
 PARSERS = {
@@ -25,8 +24,9 @@ PARSERS = {
 
 def commands(text):
     """The module that each command of a page runs, and its arguments."""
-    shown = "".join(BLOCK.findall(text)).replace("\\\n", "").splitlines()
-    spans = [span.replace("\n", " ") for span in SPAN.findall(BLOCK.sub("", text))]
+    consoles = (block.code for block in blocks(text) if block.language == "console")
+    shown = "".join(consoles).replace("\\\n", "").splitlines()
+    spans = [span.replace("\n", " ") for span in SPAN.findall(BLOCKS.sub("", text))]
     for found in filter(None, map(COMMAND.search, shown + spans)):
         start, arguments = found.groups()
         module = "benchmarks" if start.startswith("nox") else start.removeprefix("python -m ")

@@ -65,11 +65,11 @@ def test_every_python_is_tested(
     jobs = workflow["jobs"]
     versions = [
         step["with"]["python-version"]
-        for name in ("list", "session")
+        for name in ("list", "session", "thorough")
         for step in jobs[name]["steps"]
         if "python-version" in step.get("with", {})
     ]
-    assert versions == [oldest] * 2
+    assert versions == [oldest] * 3
     assert jobs["python"]["strategy"]["matrix"] == {"python": others}
     run = subprocess.run(["nox", "--list"], capture_output=True, text=True, check=True, cwd=root)
     assert re.findall(r"^- pythons-(\S+)", run.stdout, flags=re.MULTILINE) == others

@@ -37,21 +37,15 @@ def main(backend: str, mode: str, every: str, out: str, pattern: str = "*") -> N
     share = int(every) if compiles(column) else 1
     with Stream(out, backend=backend, mode=mode) as stream:
         for number, cases in enumerate(programs(select(pattern))):
-            left_out = number % share > 0
-            place = LeftOut(share) if left_out else bench(framework, cases[0], column)
+            place = None if number % share else bench(framework, cases[0], column)
             for case in cases:
-                stream.cell(identity(case), partial(place.compute, case))
+                compute = partial(place.compute, case) if place else partial(left_out, share)
+                stream.cell(identity(case), compute)
 
 
-class LeftOut:
-    """In place of a program that is not compiled."""
-
-    def __init__(self, share: int) -> None:
-        self.share = share
-
-    def compute(self, case: Case) -> Cell:
-        """No cell, and why."""
-        return {"skipped": f"one program in {self.share} is compiled"}
+def left_out(share: int) -> Cell:
+    """No numbers of a program that is not compiled, and why."""
+    return {"skipped": f"one program in {share} is compiled"}
 
 
 def programs(cases: Iterable[Case]) -> Iterable[list[Case]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from xentropy.parity._matrix import Column
-from xentropy.parity.columns import compiles
+from xentropy.parity.columns import compiles, sharded
 
 #: Called with a column's name and the case that it begins.
 Watch = Callable[[str, str], None]
@@ -57,7 +57,7 @@ def run(jobs: Sequence[Job], folder: Path, pattern: str, watch: Watch) -> dict[s
 
 def _haste(job: Job) -> int:
     """Those that compile and those that talk first, then the oracle, then the eager ones."""
-    slow = compiles(job.name) or "sharded" in job.arguments
+    slow = compiles(job.name) or sharded(job.name)
     return 0 if slow else 1 if job is ORACLE else 2
 
 
