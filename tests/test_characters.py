@@ -7,6 +7,8 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,16 @@ def table(printed: str) -> tuple[dict[int, list[float]], dict[str, list[float]]]
     return curves, told
 
 
+def entropy_of_pairs() -> float:
+    """Of pairs of characters drawn by their counts alone: what knows no context has at least."""
+    from pydoc_data.topics import topics
+
+    text = "\n".join(topics[name] for name in sorted(topics))
+    counts = np.array(list(Counter(pairwise(text)).values()), float)
+    p = counts / counts.sum()
+    return float(-(p * np.log(p)).sum())
+
+
 def peaks(printed: str) -> dict[str, float]:
     """The memory that is told, in MB."""
     found = re.search(r"would have (\d+) MB\n +(\d+) MB +(\d+) MB", printed)
@@ -57,19 +69,19 @@ def peaks(printed: str) -> dict[str, float]:
 
 def test_both_losses_learn_the_same_and_one_holds_no_logits(learner: str, tmp_path: Path) -> None:
     picture = tmp_path / "curves.png"
-    options = ("--backend", learner, "--steps", 10, "--windows", WINDOWS, "--out", picture)
+    options = ("--backend", learner, "--steps", 30, "--windows", WINDOWS, "--out", picture)
     done = run(*options)
     assert done.stderr == ""
     classes = int(done.stdout.split()[0])
     curves, told = table(done.stdout)
     memory = peaks(done.stdout)
     assert memory["logits"] == round(WINDOWS * 64 * classes * 4 / 1e6)
-    assert sorted(curves) == [1, 2, 3, 4, 5, 6, 8, 10]
+    assert sorted(curves) == [1, 2, 3, 5, 7, 10, 14, 21, 30]
     np.testing.assert_allclose(curves[1], math.log(classes), rtol=1e-5)  # a head of 0 knows nothing
     for linear, dense in curves.values():
         assert linear == pytest.approx(dense, rel=1e-4)
     np.testing.assert_allclose(told["perplexity"], np.exp(told["loss"]), rtol=1e-4)
-    assert max(told["loss"]) < math.log(classes) - 1.5
+    assert max(told["loss"]) < entropy_of_pairs()  # more than how often each pair is there
     if sys.platform == "linux":  # elsewhere the peak is another one
         assert memory["linear"] < memory["dense"] - memory["logits"] / 2
     assert picture.read_bytes().startswith(b"\x89PNG")
