@@ -20,12 +20,15 @@ from xentropy import _linear, _plans
 from xentropy._blocks import blocks
 from xentropy._inplace import Ops
 from xentropy._known import Plan, known
-from xentropy._linear import Bars, Bounds, Cuts, Head, LinearLoss, Tile, bounds
+from xentropy._linear import Bars, Bounds, Cuts, Head, LinearLoss, Tile
 from xentropy._rows import Left, RowLoss
 from xentropy._typing import Array
 
-# Of float32 a tile is 24 MB, and the libraries that multiply take as much for themselves.
-TILE = 6 << 20
+# Of float32 a tile is at most 54 MB: for every one a library that multiplies rearranges the whole
+# weight, and the gradient of the weight is read and written, so it pays to have few.
+TILE = 13 << 20
+# Those libraries take so many rows at a time; what is left over costs as much as all of them.
+ROWS = 32
 # One visit to fewer rows takes longer than two to more of them, in parts of classes.
 FEW = 32
 # The leaves whose gradients are part of the visit.
@@ -172,6 +175,15 @@ def _size(visit: Visit) -> int:
     return max(1, (visit.rule.tile or TILE) // int(visit.head.weight.shape[0]))
 
 
+def _cuts(visit: Visit) -> list[Bounds]:
+    """Bounds of blocks of rows of about one size, which a product takes without a rest."""
+    size = _size(visit)
+    even = -(-visit.number // -(-visit.number // size))
+    whole = -(-even // ROWS) * ROWS
+    size = whole if whole <= size else even
+    return [(start, min(start + size, visit.number)) for start in range(0, visit.number, size)]
+
+
 def _reduced(visit: Visit, lead: tuple[int, ...], losses: Array) -> Array:
     """The reduced loss; rows that do not count have none."""
     rule = visit.rule.loss
@@ -196,10 +208,10 @@ def _in_one(visit: Visit, want: Head) -> tuple[Array, Head]:
     head, ops, dtype = visit.head, visit.ops, visit.rule.loss.dtype
     made = _room(visit, want)
     losses = ops.buffer((visit.number,), dtype, head.hidden)
-    cuts = bounds(visit.number, _size(visit))
-    shape = (max(stop - start for start, stop in cuts), head.weight.shape[0])
+    cuts = _cuts(visit) if visit.number else []
+    shape = (max((stop - start for start, stop in cuts), default=0), head.weight.shape[0])
     tile = ops.buffer(shape, dtype, head.hidden)
-    for start, stop in cuts if visit.number else ():
+    for start, stop in cuts:
         rows, x = visit.rows(start, stop), tile[: stop - start]
         ops.product(rows.hidden, head.weight.T, out=x)
         if head.bias is not None:
