@@ -212,6 +212,30 @@ def test_xla_holds_a_block(framework: Framework, rows: int) -> None:
     assert program.memory_analysis().temp_size_in_bytes < 80e6
 
 
+def test_jax_hands_over_what_is_made(framework: Framework) -> None:
+    if framework.name != "jax":
+        pytest.skip("is about jax")
+    import jax
+    import jax.numpy as jnp
+
+    hidden, labels = jnp.asarray(HIDDEN, jnp.float32), jnp.asarray(LABELS)
+
+    def loss(weight: Any) -> Any:
+        return xe.linear_cross_entropy(hidden, weight, labels)
+
+    weight = jnp.asarray(WEIGHT, jnp.float32)
+    one = jnp.ones((), jnp.float32)
+    pull = jax.vjp(loss, weight)[1]
+    first, second = pull(one)[0], pull(one)[0]
+    assert first.unsafe_buffer_pointer() == second.unsafe_buffer_pointer()
+    true = definition(HIDDEN, WEIGHT, LABELS, np.arange(ROWS))[2]
+    close((first, pull(3 * one)[0]), (true, 3 * true), 1e-5)
+    # A narrow gradient is what its own dtype holds of the product, and one in a graph is no number.
+    narrow = jax.vjp(loss, weight.astype(jnp.bfloat16))[1]
+    assert narrow(one)[0].dtype == narrow(3 * one)[0].dtype == jnp.bfloat16
+    close((jax.jit(jax.grad(lambda w: 3 * loss(w)))(weight),), (3 * true,), 1e-5)
+
+
 def test_more_logits_than_an_int32_counts(framework: Framework) -> None:
     if framework.name != "numpy":
         pytest.skip("once is enough")

@@ -24,10 +24,7 @@ from xentropy._linear import Bars, Bounds, Cuts, Head, LinearLoss, Tile
 from xentropy._rows import Left, RowLoss
 from xentropy._typing import Array
 
-# Of float32 a tile is at most 54 MB: for every one a library that multiplies rearranges the whole
-# weight, and the gradient of the weight is read and written, so it pays to have few.
-TILE = 13 << 20
-# Those libraries take so many rows at a time; what is left over costs as much as all of them.
+# Libraries that multiply take so many rows at a time; a rest costs as much as all of them.
 ROWS = 32
 # One visit to fewer rows takes longer than two to more of them, in parts of classes.
 FEW = 32
@@ -37,6 +34,13 @@ MOVING = ("hidden", "weight", "bias")
 
 class Products(Ops, Protocol):
     """What a framework offers beyond, for arrays of two dimensions."""
+
+    TILE: int
+    """About how many logits a tile has.
+
+    For every tile a library that multiplies rearranges the whole weight, and its gradient is read
+    and written once more: so it pays to have few.
+    """
 
     def product(self, a: Array, b: Array, *, out: Array) -> Array:
         """a @ b."""
@@ -172,7 +176,7 @@ def _whole(visit: Visit) -> bool:
 
 def _size(visit: Visit) -> int:
     """How many rows a tile of all classes has."""
-    return max(1, (visit.rule.tile or TILE) // int(visit.head.weight.shape[0]))
+    return max(1, (visit.rule.tile or visit.ops.TILE) // int(visit.head.weight.shape[0]))
 
 
 def _cuts(visit: Visit) -> list[Bounds]:

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Protocol
 from xentropy import _fused, _linear, _reduction, _stats, _targets
 from xentropy._fused import Compiler
 from xentropy._linear import TILE, Head, LinearLoss, LinearScore
-from xentropy._linear_plans import MOVING
+from xentropy._linear_plans import MOVING, ROWS
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Namespace
 
-# Of float32 a block of logits is 32 MB; a compiler holds an array or two of that size.
-BLOCK = 1 << 23
+# Of float32 a block of logits is 42 MB; a compiler holds an array or two of that size.
+BLOCK = 10 << 20
 
 
 class Sums(NamedTuple):
@@ -112,7 +112,8 @@ def size(rule: LinearLoss | LinearScore, head: Head) -> int:
     classes, asked = head.weight.shape[0], BLOCK
     if rule.tile is not None and rule.tile < TILE:  # a larger one is there to be unrolled
         asked = rule.tile
-    return max(1, asked // classes) if isinstance(classes, int) else 1
+    rows = max(1, asked // classes) if isinstance(classes, int) else 1
+    return rows // ROWS * ROWS or rows
 
 
 def _zeros(xp: Namespace, ops: Loops, head: Head, wanted: tuple[bool, ...], dtype: DType) -> Sums:

@@ -20,6 +20,7 @@ from xentropy._reduction import reduce
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Kind, Namespace
 from xentropy_jax import _head, _slices, _tangents
+from xentropy_jax._along import along
 from xentropy_jax._apart import apart, joined
 from xentropy_jax._devices import ARRAYS
 from xentropy_jax._groups import JaxGroup, group_of
@@ -150,9 +151,20 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, P
 # The loss of a head makes its gradients in the visit, see `xentropy._linear_scan`.
 
 
+def _visit(rule: LinearLoss, leaves: Head, wanted: tuple[bool, ...]) -> tuple[Array, Head]:
+    return _linear_scan.visited(jnp, _LOOPS, rule, leaves, wanted)
+
+
+_compiled_visit = jax.jit(_visit, static_argnums=(0, 2))
+
+
+def _visited(rule: LinearLoss, leaves: Head, wanted: tuple[bool, ...]) -> tuple[Array, Head]:
+    return (_compiled_visit if plan() else _visit)(rule, leaves, wanted)
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _of_head(rule: LinearLoss, leaves: Head) -> Array:
-    return _linear_scan.visited(jnp, _LOOPS, rule, leaves, (False,) * len(leaves))[0]
+    return _visited(rule, leaves, (False,) * len(leaves))[0]
 
 
 @partial(_of_head.defjvp, symbolic_zeros=True)
@@ -165,7 +177,7 @@ def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Ar
         return value, slope
     value, made = _both_of_head(rule, wanted, leaves)
     moved = (
-        jnp.vdot(g.astype(rule.dtype), d.astype(rule.dtype))
+        along(g, d, rule.dtype)
         for g, d, asked in zip(made, directions, wanted, strict=True)
         if asked and g is not None
     )
@@ -176,7 +188,7 @@ def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Ar
 def _both_of_head(
     rule: LinearLoss, wanted: tuple[bool, ...], leaves: Head
 ) -> tuple[Array, tuple[Array | None, ...]]:
-    value, made = _linear_scan.visited(jnp, _LOOPS, rule, leaves, wanted)
+    value, made = _visited(rule, leaves, wanted)
     return value, tuple(made)
 
 
@@ -337,7 +349,9 @@ class JaxBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to JAX's transformations."""
-        evaluate = _apply if plan() else _evaluated
+        # The visit to a head compiles itself, so that its gradients can be handed over as they are.
+        by_itself = not plan() or _linear_scan.suits(rule, leaves)
+        evaluate = _evaluated if by_itself else _apply
         values: tuple[Array, ...] = evaluate(rule, tuple(leaves))
         return values
 

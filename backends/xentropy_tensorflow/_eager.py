@@ -24,6 +24,10 @@ from xentropy_tensorflow._memory import empty, on_host, tensor, view
 from xentropy_tensorflow._tapes import watched
 
 
+# Of float32 a tile of a head's logits is at most 92 MB, a third of what TensorFlow's own takes.
+TILE = 22 << 20
+
+
 class Visit(NamedTuple):
     """A loss of NumPy arrays: the plan, the rule, and the memory of the leaves."""
 
@@ -50,7 +54,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
     chosen = numpy.plan(twin, seen)
     if chosen is None:
         return None
-    aligned: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result})
+    aligned: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result, "TILE": TILE})
     return Visit(chosen._replace(ops=aligned), twin, seen)
 
 

@@ -25,6 +25,8 @@ round = torch.round  # noqa: A001
 ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
+# Of float32 a tile of a head's logits is at most 54 MB.
+TILE = 13 << 20
 quiet: type[AbstractContextManager[Any]] = torch.no_grad
 
 # From here on NumPy asks the system for huge pages, and so spares most page faults.
