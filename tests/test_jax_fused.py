@@ -15,6 +15,7 @@ pytestmark = pytest.mark.backends("jax")
 
 import jax.numpy as jnp  # noqa: E402 - after the skip
 
+from xentropy_jax import _devices  # noqa: E402
 from xentropy_jax._apart import apart  # noqa: E402
 
 RNG = np.random.default_rng(11)
@@ -191,11 +192,39 @@ def test_compile_can_be_switched_off() -> None:
 @pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
 def test_some_confident_rows(confident: int, batched: bool, right: bool) -> None:
     """None, few that are looked at by themselves (4 of 64), or more: all keep their digits."""
+    check_confident_rows(200, confident, batched=batched, right=right)
+
+
+@pytest.mark.parametrize(("confident", "batched"), [(4, False), (64, False), (64, True)])
+def test_long_rows_are_summed_in_parts(
+    confident: int, batched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of 195 entries as five parts of 39, where 64 are too many."""
+    monkeypatch.setattr(_devices, "LONG", 64)
+    counts: list[int] = []
+    form = _devices._InParts
+
+    def noted(function: Any, count: int) -> Any:
+        counts.append(count)
+        return form(function, count)
+
+    monkeypatch.setattr(_devices, "_InParts", noted)
+    check_confident_rows(195, confident, batched=batched, right=True)
+    assert set(counts) == {5}
+
+
+def test_how_rows_are_cut() -> None:
+    lengths = [32_000, 32_768, 32_769, 128_256, 50_257, 100_003, 1 << 22]
+    assert [_devices._parts_of(n) for n in lengths] == [1, 1, 3, 4, 29, 1, 1]
+    assert _devices._parts_of(1 << 21) == 64
+
+
+def check_confident_rows(classes: int, confident: int, *, batched: bool, right: bool) -> None:
     rng = np.random.default_rng(confident)
-    x = rng.normal(size=(64, 200)).astype(np.float32)
-    labels = rng.integers(0, 200, 64)
+    x = rng.normal(size=(64, classes)).astype(np.float32)
+    labels = rng.integers(0, classes, 64)
     rows = rng.permutation(64)[:confident]
-    tops = labels[rows] if right else (labels[rows] + 1) % 200
+    tops = labels[rows] if right else (labels[rows] + 1) % classes
     x[rows, tops] += np.linspace(15, 30, confident, dtype=np.float32)
 
     def loss(x: Any, t: Any) -> Any:
@@ -208,7 +237,7 @@ def test_some_confident_rows(confident: int, batched: bool, right: bool) -> None
         found = jax.jit(loss)(*arrays)
     grads = jax.jit(jax.grad(lambda x, t: loss(x, t).sum()))(*arrays)
     for i in [*rows, (rows[0] + 1) % 64 if confident else 0]:
-        exact, gradient, _ = oracle.exact_row(x[i], np.eye(200)[labels[i]])
+        exact, gradient, _ = oracle.exact_row(x[i], np.eye(classes)[labels[i]])
         depth = float(x[i].max() - x[i].min())
         assert oracle.ulps(found[i], exact, "float32") <= 4 + depth
         for j in {int(labels[i]), int(x[i].argmax()), 7}:

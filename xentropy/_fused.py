@@ -43,6 +43,15 @@ class Compiler(Protocol):
         """
         ...
 
+    @property
+    def sum_rows(self) -> Callable[[Callable[[Array, Array], Array], Array, Array], Array] | None:
+        """The sums of a function along the last axis of an array, which is kept.
+
+        The function, which is hashable, takes the array and a column, entry by entry; None where
+        a namespace's own sum is as good.
+        """
+        ...
+
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set, one answer for everything that is computed together."""
         ...
@@ -174,6 +183,33 @@ def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> 
     return xp.exp(depth if rule.temperature == 1.0 else depth / rule.temperature)
 
 
+@dataclass(frozen=True)
+class _Exponentials:
+    """Those of logits and the maxima of their rows, or what is below 1 of them."""
+
+    xp: Namespace
+    rule: RowLoss
+    below: bool
+
+    def __call__(self, logits: Array, peak: Array) -> Array:
+        return self.of(Leaves(logits, None), peak)
+
+    def of(self, leaves: Leaves, peak: Array) -> Array:
+        """The same of logits with a mask."""
+        exp = _exponentials(self.xp, self.rule, leaves, peak)
+        return exp - self.xp.floor(exp) if self.below else exp
+
+
+def _sum(
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array, *, below: bool = False
+) -> Array:
+    """The sum of all exponentials of every long row, or of what is below 1 of them."""
+    function = _Exponentials(xp, rule, below)
+    if ops.sum_rows is not None and leaves.where is None:
+        return ops.sum_rows(function, leaves.logits, peak)
+    return cast("Array", xp.sum(function.of(leaves, peak), axis=-1, keepdims=True))
+
+
 def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
     """r: the fractional parts leave out what is 1, of which one is the top."""
     return _apart(xp, ops, _exponentials(xp, rule, leaves, peak), rule.axis)
@@ -205,13 +241,11 @@ def _one_sum(
     wrong: Array | None,
 ) -> Array:
     """r from the sum of all; only where rows are confident, and right, all are looked at again."""
-    exp = _exponentials(xp, rule, leaves, peak)
-    total = xp.sum(exp, axis=rule.axis, keepdims=True)
+    total = _sum(xp, ops, rule, leaves, peak)
     many = total >= 2 if wrong is None else (total >= 2) | wrong
 
     def sharp() -> Array:
-        exp = _exponentials(xp, rule, leaves, peak)
-        below = xp.sum(exp - xp.floor(exp), axis=rule.axis, keepdims=True)
+        below = _sum(xp, ops, rule, leaves, peak, below=True)
         return xp.where(many, total - 1, below)
 
     def seldom() -> Array:
@@ -246,8 +280,7 @@ def _in_some(
     """r, of which that of a few confident rows is made anew."""
 
     def below(logits: Array, peak: Array) -> Array:
-        exp = _exponentials(xp, rule, leaves._replace(logits=logits), peak)
-        return xp.sum(exp - xp.floor(exp), axis=-1, keepdims=True)
+        return _sum(xp, ops, rule, leaves._replace(logits=logits), peak, below=True)
 
     pick = cast("Callable[..., Array]", ops.some)
     return pick(~many, _few(many), below, (leaves.logits, peak), rest)

@@ -106,6 +106,60 @@ def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
     return first, second
 
 
+# Sums of long rows.
+
+
+# XLA's sums of exponentials on a CPU are one visit of rows of up to so many entries; of longer ones
+# all exponentials are written to memory first, which takes seven times as long.
+LONG = 1 << 15
+# A row has at most so many parts.
+PARTS = 64
+
+Entries = Callable[[Array, Array], Array]
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The sums of a function of an array and a column, along the last axis, which is kept."""
+
+    function: Entries
+
+    def __call__(self, x: Array, column: Array) -> list[Array]:
+        return [jnp.sum(self.function(x, column), axis=-1, keepdims=True)]
+
+
+@dataclass(frozen=True)
+class _InParts:
+    """The same of parts of rows, and then of all parts of a row."""
+
+    function: Entries
+    count: int
+
+    def __call__(self, x: Array, column: Array) -> list[Array]:
+        spread = (*x.shape[:-1], self.count)
+        parts = x.reshape(-1, x.shape[-1] // self.count)
+        columns = jnp.broadcast_to(column, spread).reshape(-1, 1)
+        sums = jnp.sum(self.function(parts, columns), axis=-1)
+        return [jnp.sum(sums.reshape(spread), axis=-1, keepdims=True)]
+
+
+def sum_rows(function: Entries, x: Array, column: Array) -> Array:
+    """The sums of a function, entry by entry, of an array and a column, which is kept."""
+    count, whole = _parts_of(x.shape[-1]), _Whole(function)
+    if count == 1:
+        return whole(x, column)[0]
+    (found,) = by_devices(_InParts(function, count), whole, x, column)
+    return found
+
+
+def _parts_of(length: Any) -> int:
+    """Into how many parts rows are cut that are too long, and whose length has such a divisor."""
+    if not isinstance(length, int) or length <= LONG:
+        return 1
+    fitting = (n for n in range(-(-length // LONG), PARTS + 1) if length % n == 0)
+    return next(fitting, 1)
+
+
 # Places of largest entries.
 
 

@@ -23,7 +23,6 @@ from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import empty, on_host, tensor, view
 from xentropy_tensorflow._tapes import watched
 
-
 # Of float32 a tile of a head's logits is at most 92 MB, a third of what TensorFlow's own takes.
 TILE = 22 << 20
 

@@ -52,7 +52,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
 class Operations:
     """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
 
-    some = None
+    some = sum_rows = None
 
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set."""

@@ -197,7 +197,7 @@ class _Inductor:
     So rows are always visited with care.
     """
 
-    some = None
+    some = sum_rows = None
 
     def everywhere(self, _: Array) -> bool:
         """Nothing is known while tracing."""
