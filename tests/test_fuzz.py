@@ -134,6 +134,22 @@ FOUND = [
     fuzz("one entry of a mask for a single row in parts", "linear_cross_entropy", [1.0, -1.5],
          [[0.25 * j, 1.0 - j] for j in range(19)], of(3, "int32"), where=[True],
          wrt=("hidden", "weight")),
+    fuzz("alpha 0 of an infinite nat", "focal_loss", [-math.inf, math.inf], [1.0, 0.5],
+         form="sigmoid", alpha=0.0, reduction="sum", wrt=("logits", "targets")),
+    fuzz("a mean over nothing, to the weight of a row of NaN", "kl_divergence", [[-math.inf]],
+         [[1.0]], sample_weights=of([1.5], "float32"), normalizer=0.0,
+         wrt=("logits", "sample_weights")),
+    fuzz("a mean over nothing, to the weight of a row without classes", "cross_entropy",
+         [[1.0, 2.0]], [1], where=[False, False], z_loss=0.25,
+         sample_weights=of([0.0], "float32"), wrt=("logits", "sample_weights")),
+    fuzz("a z-loss far below the weight", "cross_entropy", [[1e-30]], [0], dtype="float64",
+         softcap=0.7, z_loss=0.25),
+    fuzz("a z-loss far below a target that is alone", "cross_entropy", [[1.25]], [[0.9658]],
+         z_loss=1e-4),
+    fuzz("a masked class before -inf with a cap", "score", [[-math.inf, -math.inf]], [1],
+         softcap=30.0, where=[False, True]),
+    fuzz("the slope of a sum of 0", "logsumexp", [[0.0, 0.0]], b=[-1.0, 1.0], return_sign=True,
+         of="value"),
 ]  # fmt: skip
 
 

@@ -12,8 +12,6 @@ from xentropy.parity._formats import FORMATS, compute_dtype
 
 #: The rounding every result may carry, in units in the last place of its scale.
 BASE = 4
-#: Digits of an exact number that its roundings may have taken.
-SPARE = 10
 
 ZERO, ONE, INFINITY, NOT_A_NUMBER = mpf(0), mpf(1), mpf("inf"), mpf("nan")
 
@@ -69,12 +67,6 @@ UNDEFINED = Exact(NOT_A_NUMBER, ZERO)
 def sure(value: mpf) -> Exact:
     """A number that nothing cancels in."""
     return Exact(value, abs(value))
-
-
-def difference(a: mpf, b: mpf) -> mpf:
-    """``a - b``, and 0 where only the roundings of the two are left: a lone class has no rest."""
-    found = a - b
-    return ZERO if abs(found) < mpf(10) ** (SPARE - mp.dps) * abs(b) else found
 
 
 def depth(terms: int) -> int:
