@@ -1,7 +1,8 @@
 """Whatever a public function is given: a result within its bound, or the documented error.
 
 What is drawn is the same in every run. ``pytest --hypothesis-profile=long tests/test_fuzz.py``
-draws other cases each time, and many more of them.
+draws other cases each time, and many more of them: in some minutes for each backend, and ten for
+what PyTorch compiles.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ from xentropy.parity.columns import adapter
 #: How many programs are drawn: as many as take some seconds, of which compilers take most.
 EAGER = {"numpy": 300, "torch": 100, "tensorflow": 40, "jax": 8, "strict": 50}
 COMPILED = {"torch": 3, "tensorflow": 5, "jax": 8}
-LONG = 40
+#: How many times as many the long run draws; a compiler takes up to 20 seconds for each.
+LONG = {"eager": 40, "compiled": 8}
 
 
-def explore(strategy: st.SearchStrategy[Any], count: int, check: Callable[[Any], None]) -> None:
+def explore(
+    strategy: st.SearchStrategy[Any], count: int, check: Callable[[Any], None], mode: str = "eager"
+) -> None:
     """Try what a strategy draws."""
     long = settings.get_current_profile_name() == "long"
     chosen = settings(
-        max_examples=count * LONG if long else count,
+        max_examples=count * LONG[mode] if long else count,
         derandomize=not long,
         database=None,
         deadline=None,
@@ -93,7 +97,8 @@ def test_results(framework: Framework) -> None:
 @pytest.mark.backends(*COMPILED)
 def test_compiled_results(framework: Framework) -> None:
     name = framework.name
-    explore(programs(), COMPILED[name], lambda cases: check(f"{name} compiled", cases, {}))
+    mode = "compiled"
+    explore(programs(), COMPILED[name], lambda cases: check(f"{name} {mode}", cases, {}), mode)
 
 
 def test_errors(framework: Framework) -> None:
@@ -148,6 +153,11 @@ FOUND = [
          z_loss=1e-4),
     fuzz("a masked class before -inf with a cap", "score", [[-math.inf, -math.inf]], [1],
          softcap=30.0, where=[False, True]),
+    fuzz("a label that is no class, of weight 0", "cross_entropy", [[1.0, 2.0], [0.5, 0.0]],
+         [5, 0], sample_weights=of([0.0, 1.0], "float32"), where=[[True, False], [True, True]],
+         reduction="none", raises="IndexError", says=("targets[0] is 5",), compiled="nan"),
+    fuzz("a focal loss of certainty beyond all digits", "focal_loss", [[3e30, -1e30]], [0],
+         gamma=1.0),
     fuzz("the slope of a sum of 0", "logsumexp", [[0.0, 0.0]], b=[-1.0, 1.0], return_sign=True,
          of="value"),
 ]  # fmt: skip

@@ -50,6 +50,14 @@ def test_a_class_that_stands_alone_costs_nothing(x):
     assert numbers(masked) + numbers(masked, "gradient by logits") == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(("margin", "flushed"), [(80.0, False), (89.0, True), (200.0, True)])
+def test_what_is_made_of_an_exponential_may_be_flushed_with_it(margin, flushed):
+    case = declare("entropy", [[margin, 0.0]], dtype="float32")
+    (value,), slopes = (exact(case)[n].numbers for n in ("value", "gradient by logits"))
+    for number in (value, *slopes):
+        assert (tolerance(number, "float32")[0] >= abs(number.value)) == flushed
+
+
 def test_logits_far_below_1_keep_their_digits():
     case = declare("logsumexp", [[-700.0, 1e-300]])
     assert close(numbers(case), [1e-300 + math.exp(-700)])

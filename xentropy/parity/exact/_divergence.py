@@ -121,6 +121,22 @@ class LogitPair:
             for j, p in enumerate(self.p)
         )
 
+    @cached_property
+    def near(self) -> bool:
+        """Whether the two agree about the logits' top class to a factor of 2."""
+        own = self.student.softmax.z.index(self.student.softmax.top)
+        return bool(self.t[own]) and abs(self.logs[own]) < mp.log(2)
+
+    def _log_slack(self, j: int) -> mpf:
+        """Epsilons that l_j may be off by.
+
+        Where the two are not near it is the difference of two nats, each as far off as what was
+        exponentiated: then an entry that both think equally unlikely has no digits of its own.
+        """
+        slack = self.apart[j] + self.log_slack
+        sides = () if self.near else (self.student, self.teacher)
+        return slack + mp.fsum(side.softmax.shaken[j] for side in sides)
+
     @property
     def loss(self) -> Exact:
         """Never negative."""
@@ -152,7 +168,7 @@ class LogitPair:
         p, t = self.p[j], self.t[j]
         softmaxes = (self.student.softmax, self.teacher.softmax)
         of_power = max(s.sensitivity(j) for s in softmaxes) * abs(p - t)
-        moved = max(p, t) * (self.apart[j] + self.log_slack) if p and t else ZERO
+        moved = max(p, t) * self._log_slack(j) if p and t else ZERO
         return Exact(p - t, abs(p - t), of_power + moved)
 
     def by_targets(self) -> list[tuple[Exact, mpf]]:
@@ -166,7 +182,7 @@ class LogitPair:
         if not self.t[j]:
             return NOTHING
         log = self.logs[j]
-        own = Exact(log, abs(log), self.apart[j] + self.log_slack)
+        own = Exact(log, abs(log), self._log_slack(j))
         return self.teacher.softmax.share(j).product(total((own, self.loss.negated())))
 
 

@@ -31,33 +31,39 @@ class Exact:
     slack : mpf
         What is granted besides, over the dtype's epsilon: the conditioning of exp, and the rounding
         of sums.
+    gain : mpf
+        What an exponential was multiplied by to become the number, at least 1: where it was below
+        the dtype's normal range, it may have been flushed to zero before.
     """
 
     value: mpf
     scale: mpf
     slack: mpf = ZERO
+    gain: mpf = ONE
 
     def times(self, factor: mpf) -> Exact:
         """The product with an exact factor; a factor of 0 wins over everything."""
         if not factor:
             return NOTHING
         size = abs(factor)
-        return Exact(self.value * factor, self.scale * size, self.slack * size)
+        gain = max(ONE, self.gain * size)
+        return Exact(self.value * factor, self.scale * size, self.slack * size, gain)
 
     def product(self, other: Exact) -> Exact:
         """The product of two numbers that are both computed."""
         if NOTHING in (self, other):
             return NOTHING
         slack = self.slack * other.scale + other.slack * self.scale
-        return Exact(self.value * other.value, self.scale * other.scale, slack)
+        gain = max(ONE, self.gain * other.scale, other.gain * self.scale)
+        return Exact(self.value * other.value, self.scale * other.scale, slack, gain)
 
     def negated(self) -> Exact:
         """The same number with the other sign."""
-        return Exact(-self.value, self.scale, self.slack)
+        return Exact(-self.value, self.scale, self.slack, self.gain)
 
     def looser(self, units: float) -> Exact:
         """The same number with `units` more roundings of its scale granted."""
-        return Exact(self.value, self.scale, self.slack + self.scale * units)
+        return Exact(self.value, self.scale, self.slack + self.scale * units, self.gain)
 
 
 NOTHING = Exact(ZERO, ZERO)
@@ -80,7 +86,8 @@ def total(terms: Iterable[Exact]) -> Exact:
     """
     kept = [t for t in terms if t.value != 0 or t.scale]
     value = mp.fsum(t.value for t in kept) if kept else ZERO
-    summed = Exact(value, mp.fsum(t.scale for t in kept), mp.fsum(t.slack for t in kept))
+    scale, slack = mp.fsum(t.scale for t in kept), mp.fsum(t.slack for t in kept)
+    summed = Exact(value, scale, slack, max((t.gain for t in kept), default=ONE))
     return summed.looser(depth(len(kept)))
 
 
@@ -128,15 +135,17 @@ def tolerance(number: Exact, compute: str) -> tuple[float, float]:
     is counted in.
 
     The computation may be off by `BASE` units of the scale, and by the slack; a number below the
-    format's normal range may be flushed to zero, and errors are counted in the smallest normal
-    number there. Where the scale is 0 nothing is computed: the exact number is met.
+    format's normal range may be flushed to zero, or the exponential that it is a multiple of, and
+    errors are counted in the smallest normal number there. Where the scale is 0 nothing is
+    computed: the exact number is met.
     """
     form, scale = FORMATS[compute], float(number.scale)
     if not scale:
         return 0.0, form.ulp(0.0)
     allowed = BASE * form.ulp(scale) + form.epsilon * float(number.slack)
-    if abs(number.value) < form.tiny and allowed < form.tiny:
-        return form.tiny, form.tiny
+    least = form.tiny * float(number.gain)
+    if abs(number.value) < least and allowed < least:
+        return least, form.tiny
     return allowed, form.ulp(scale)
 
 

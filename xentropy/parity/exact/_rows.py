@@ -154,6 +154,7 @@ class LogitRow:
             g.value * slope.value,
             g.scale * slope.value,
             g.slack * slope.value + g.scale * slope.slack,
+            max(ONE, g.gain * slope.value),
         )
 
 

@@ -72,7 +72,9 @@ class Softmax:
         terms = [(p, self.nat(j).value, shaken) for j, (p, shaken) in pairs if p]
         value = mp.fsum(p * nat for p, nat, _ in terms)
         slack = mp.fsum(p * (1 + abs(nat - value)) * shaken for p, nat, shaken in terms)
-        return Exact(value, value, slack).looser(depth(len(terms)))
+        others = mp.fsum(self.p) - max(self.p)
+        gain = max(ONE, value / others) if others else ONE
+        return Exact(value, value, slack, gain).looser(depth(len(terms)))
 
     def entropy_slope(self, j: int) -> Exact:
         """``p_j * (nat_j - H)``, the derivative of the entropy by ``z_j``."""
