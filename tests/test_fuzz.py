@@ -158,8 +158,15 @@ FOUND = [
          reduction="none", raises="IndexError", says=("targets[0] is 5",), compiled="nan"),
     fuzz("a focal loss of certainty beyond all digits", "focal_loss", [[3e30, -1e30]], [0],
          gamma=1.0),
-    fuzz("the slope of a sum of 0", "logsumexp", [[0.0, 0.0]], b=[-1.0, 1.0], return_sign=True,
-         of="value"),
+    fuzz("the slope of a sum of 0", "logsumexp", [[0.0, 0.0, 3.0]], b=[-1.0, 1.0, 0.0],
+         return_sign=True, of="value"),
+    fuzz("a class that two softmaxes agree about, by chance", "kl_divergence", [[0.0, 1.0, 0.0]],
+         [[1.0, 0.0, 0.0]], targets_are="logits", temperature=3.0, wrt=("logits", "targets")),
+    fuzz("two softmaxes that agree about a class, of others that only one of them has",
+         "kl_divergence", [[1.5, -math.inf, 1.5]], [[1.5, 1.5, -math.inf]], dtype="float64",
+         targets_are="logits", temperature=0.07),
+    fuzz("what a z-loss makes of a probability that may be flushed", "generalized_cross_entropy",
+         [[0.0, 90.0, 1.0]], [0], z_loss=0.25),
 ]  # fmt: skip
 
 

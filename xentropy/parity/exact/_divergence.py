@@ -116,10 +116,15 @@ class LogitPair:
     def log_slack(self) -> mpf:
         """Epsilons that the common part of every l_j may be off by, ``log(sum(p * exp(D)))``."""
         moved = mp.fsum(t * d for t, d in zip(self.t, self.apart, strict=True))
-        return moved + mp.fsum(
-            p * self.student.softmax.sensitivity(j) * abs(mp.expm1(self.logs[j]))
-            for j, p in enumerate(self.p)
-        )
+        pairs = enumerate(zip(self.p, self.t, strict=True))
+        return moved + mp.fsum(abs(t - p) * self._unsure(j) for j, (p, t) in pairs if t != p)
+
+    def _unsure(self, j: int) -> mpf:
+        """Epsilons of what a class moves between the two; one that one of them lacks, all of it."""
+        if self.p[j] and self.t[j]:
+            return self.student.softmax.sensitivity(j)
+        has = self.student if self.p[j] else self.teacher
+        return ONE + has.softmax.sensitivity(j)
 
     @cached_property
     def near(self) -> bool:

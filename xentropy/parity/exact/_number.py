@@ -84,7 +84,7 @@ def total(terms: Iterable[Exact]) -> Exact:
     """The sum, granted one rounding of the sum of magnitudes for each level of a tree over the
     terms.
     """
-    kept = [t for t in terms if t.value != 0 or t.scale]
+    kept = [t for t in terms if t.value != 0 or t.scale or t.slack]
     value = mp.fsum(t.value for t in kept) if kept else ZERO
     scale, slack = mp.fsum(t.scale for t in kept), mp.fsum(t.slack for t in kept)
     summed = Exact(value, scale, slack, max((t.gain for t in kept), default=ONE))
@@ -136,11 +136,11 @@ def tolerance(number: Exact, compute: str) -> tuple[float, float]:
 
     The computation may be off by `BASE` units of the scale, and by the slack; a number below the
     format's normal range may be flushed to zero, or the exponential that it is a multiple of, and
-    errors are counted in the smallest normal number there. Where the scale is 0 nothing is
-    computed: the exact number is met.
+    errors are counted in the smallest normal number there. Where scale and slack are 0
+    nothing is computed: the exact number is met.
     """
     form, scale = FORMATS[compute], float(number.scale)
-    if not scale:
+    if not scale and not number.slack:
         return 0.0, form.ulp(0.0)
     allowed = BASE * form.ulp(scale) + form.epsilon * float(number.slack)
     least = form.tiny * float(number.gain)
