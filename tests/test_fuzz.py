@@ -163,8 +163,9 @@ FOUND = [
     fuzz("a class that two softmaxes agree about, by chance", "kl_divergence", [[0.0, 1.0, 0.0]],
          [[1.0, 0.0, 0.0]], targets_are="logits", temperature=3.0, wrt=("logits", "targets")),
     fuzz("two softmaxes that agree about a class, of others that only one of them has",
-         "kl_divergence", [[1.5, -math.inf, 1.5]], [[1.5, 1.5, -math.inf]], dtype="float64",
-         targets_are="logits", temperature=0.07),
+         "kl_divergence", [[-math.inf, -math.inf, 1.5, 0.0, 1.5, 1.5]],
+         [[1.5, 1.5, 1.5, 0.0, -2.0, -math.inf]], dtype="float64", targets_are="logits",
+         temperature=0.07),
     fuzz("what a z-loss makes of a probability that may be flushed", "generalized_cross_entropy",
          [[0.0, 90.0, 1.0]], [0], z_loss=0.25),
 ]  # fmt: skip
