@@ -160,6 +160,8 @@ FOUND = [
          gamma=1.0),
     fuzz("the slope of a sum of 0", "logsumexp", [[0.0, 0.0, 3.0]], b=[-1.0, 1.0, 0.0],
          return_sign=True, of="value"),
+    fuzz("a slope beyond float16", "logsumexp", [[0.0, 6e-8]], dtype="float16", b=[-1.0, 1.0],
+         return_sign=True, of="value"),
     fuzz("a class that two softmaxes agree about, by chance", "kl_divergence", [[0.0, 1.0, 0.0]],
          [[1.0, 0.0, 0.0]], targets_are="logits", temperature=3.0, wrt=("logits", "targets")),
     fuzz("two softmaxes that agree about a class, of others that only one of them has",

@@ -123,6 +123,8 @@ class Tensor:
         high = float(number.value)
         if self.dtype not in FORMATS:
             return tuple(x.hex() for x in (high, 0.0, 0.0, 1.0, 0.0))
+        if math.isfinite(high) and abs(high) > FORMATS[self.dtype].largest:
+            high = math.copysign(math.inf, high)  # the last rounding, to a narrower output
         finite = math.isfinite(high)
         low = float(number.value - mpf(high)) if finite else 0.0
         allowed, unit = tolerance(number, compute_dtype(self.dtype)) if finite else (0.0, 1.0)
