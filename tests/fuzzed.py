@@ -85,7 +85,8 @@ LOGITS: dict[str, Number] = {
     "confident": lambda r: r.choice([0.0, 1.0, -1.0, 20.0, 35.0, 90.0]),
     "huge": lambda r: r.choice([-1.0, 1.0]) * 10.0 ** r.uniform(1.0, 2.7),
     "vast": lambda r: r.choice([0.0, 1.0, -1e9, 1e25, -1e30, 3e30]),
-    "tiny": lambda r: r.choice([0.0, 1e-40, -3e-42, 1e-30, 6e-8]),
+    "tiny": lambda r: r.choice([0.0, 1e-36, -3e-35, 1e-30, 6e-8]),
+    "subnormal": lambda r: r.choice([0.0, 1e-40, -3e-42, 1e-30, 6e-8]),
     "-inf": lambda r: r.choice([-INF, -INF, 0.0, 1.5, -2.0]),
     "extreme": lambda r: r.choice([INF, -INF, -INF, NAN, 0.0, 1.5, -2.0, 0.0, 1.5]),
 }
@@ -201,19 +202,27 @@ def frames(draw: Draw, floats: Sequence[str]) -> Frame:
 
 def fit(frame: Frame, axis: Any) -> dict[str, Any]:
     """Options that have nothing against each other."""
-    options = dict(frame.options)
-    gone: set[str] = set()
-    if not options.get("from_logits", True):
-        gone.update(OF_LOGITS)
-    if options.get("reduction", "mean") != "mean":
-        gone.add("normalizer")
-    if frame.elementwise:
-        gone.update(_OF_CLASSES)
-    if not frame.hard:
-        gone.add("ignore_index")
-    kept = {name: value for name, value in options.items() if name not in gone}
+    gone = ruled_out(frame.function, frame.options, hard=frame.hard)
+    kept = {name: value for name, value in frame.options.items() if name not in gone}
     placed = "axis" in options_of(frame.function) and not frame.elementwise
     return kept | ({"axis": axis} if placed else {})
+
+
+def ruled_out(
+    function: str, options: Mapping[str, Any], *, hard: bool
+) -> dict[str, tuple[str, ...]]:
+    """What a function has no room for beside some options, and what its message must say."""
+    gone: dict[str, tuple[str, ...]] = {}
+    if not options.get("from_logits", True):
+        gone |= {name: (name, "from_logits") for name in OF_LOGITS}
+    if options.get("reduction", "mean") != "mean":
+        gone["normalizer"] = ("normalizer",)
+    if not hard:
+        gone["ignore_index"] = ("ignore_index",)
+    if "form" in options_of(function):
+        others = _OF_CLASSES if options.get("form") == "sigmoid" else ["pos_weight"]
+        gone |= {name: (name, "form") for name in others}
+    return {name: says for name, says in gone.items() if name in options_of(function)}
 
 
 @st.composite
@@ -239,7 +248,8 @@ def held(draw: Draw, frame: Frame) -> dict[str, Held]:
     """The arrays, the operands among them; those of the options may be lists."""
     found = draw(operands(frame))
     names = set(options_of(frame.function)) & set(ARRAYS)
-    names -= {"alpha", *_OF_CLASSES} if frame.elementwise else {"pos_weight"}
+    names -= {*ruled_out(frame.function, frame.options, hard=frame.hard)}
+    names -= {"alpha"} if frame.elementwise else set()
     for name in sorted(names - {*frame.options}):
         if draw(st.booleans()):
             found[name] = draw(beside(frame, name))
@@ -350,9 +360,9 @@ def flavours(frame: Frame) -> list[str]:
     if frame.options.get("z_loss"):
         left -= {"extreme", "-inf"}
     if frame.options.get("targets_are") == "logits":
-        left -= {"tiny"}
+        left -= {"tiny", "subnormal"}
     if frame.function.endswith("score"):
-        left -= {"extreme"}
+        left -= {"extreme", "subnormal"}  # a framework may take these for zeros, which are equal
         if "softcap" in frame.options:
             left = {"normal", "ties", "-inf"}
     return sorted(left)
@@ -382,15 +392,32 @@ def first_number(frame: Frame, flavour: str) -> Number:
 
 # What is wrong.
 
-#: Options outside their range, as the matrix has them, with what the message must say.
-OUTSIDE = [c for c in CASES if c.policy == "option-range" and len(c.options) == 1]
+#: Options outside their range whatever stands beside them, which is what a message says that has
+#: their value in it, as the matrix has them.
+OUTSIDE = [
+    c
+    for c in CASES
+    if c.policy == "option-range" and len(c.options) == 1 and str(*c.options.values()) in c.says
+]
+#: What options may be that others rule out, and that are not what they are without being given.
+PRESENT: dict[str, Any] = {
+    "axis": 0,
+    "class_weights": [1.0],
+    "ignore_index": -1,
+    "normalizer": "batch",
+    "pos_weight": 2.0,
+    "softcap": 2.0,
+    "temperature": 0.5,
+    "where": [True],
+    "z_loss": 0.25,
+}
 
 
 @st.composite
 def broken(draw: Draw, floats: Sequence[str] = tuple(FORMATS)) -> Case:
     """A case with one thing wrong, and the error that this is."""
     case = draw(programs(floats).map(lambda cases: cases[0]))
-    ways = [_out_of_range, _misshapen, _no_number]
+    ways = [_out_of_range, _out_of_place, _misshapen, _no_number]
     if _labelled(case):
         ways.append(_no_class)
     return draw(draw(st.sampled_from(ways))(case))
@@ -401,16 +428,19 @@ def _labelled(case: Case) -> bool:
     targets = case.arrays.get("targets")
     pair = case.function == "binary_cross_entropy" or case.options.get("form") == "sigmoid"
     integers = targets is not None and targets.dtype in WHOLE and targets.home == "column"
-    return (
-        integers and bool(targets.values) and (pair or len(targets.shape) < len(case.first.shape))
-    )
+    return integers and bool(targets.values) and (pair or _hard(case))
+
+
+def _hard(case: Case) -> bool:
+    """Whether the targets have no axis of classes."""
+    targets = case.arrays.get("targets")
+    return targets is not None and len(targets.shape) < len(case.first.shape)
 
 
 @st.composite
 def _out_of_range(draw: Draw, case: Case) -> Case:
-    names = set(options_of(case.function)) - {"form"}
-    if case.options.get("form") == "sigmoid":
-        names -= set(_OF_CLASSES)
+    gone = ruled_out(case.function, case.options, hard=_hard(case))
+    names = set(options_of(case.function)) - {"form", *gone}
     able = [c for c in OUTSIDE if set(c.options) <= names]
     if not able:
         return draw(_no_number(case))
@@ -418,6 +448,17 @@ def _out_of_range(draw: Draw, case: Case) -> Case:
     arrays = {name: held for name, held in case.arrays.items() if name not in one.options}
     options = {**case.options, **one.options}
     return replace(case, arrays=arrays, options=options, wrt=(), raises="ValueError", says=one.says)
+
+
+@st.composite
+def _out_of_place(draw: Draw, case: Case) -> Case:
+    """An option that another one leaves no room for."""
+    gone = ruled_out(case.function, case.options, hard=_hard(case))
+    if not gone:
+        return draw(_no_number(case))
+    name = draw(st.sampled_from(sorted(gone)))
+    options = {**case.options, name: PRESENT[name]}
+    return replace(case, options=options, wrt=(), raises="ValueError", says=gone[name])
 
 
 @st.composite
@@ -458,9 +499,14 @@ def _no_class(draw: Draw, case: Case) -> Case:
     values = (*held.values[:place], value, *held.values[place + 1 :])
     arrays = {**case.arrays, "targets": replace(held, values=values)}
     where = index(place, held.shape)
+    # Of a mean over nothing, which is 0, nobody promises what a NaN among its rows is moved by.
+    options = dict(case.options)
+    if options.get("normalizer") in (0.0, "valid"):
+        del options["normalizer"]
     return replace(
         case,
         arrays=arrays,
+        options=options,
         wrt=case.wrt[:1],
         raises="IndexError",
         says=(f"targets{where} is {value}",),

@@ -126,7 +126,7 @@ class Divergence:
         if want.targets:
             by_targets = self._by_targets(xp, given, visit, rows, by_count)
         if want.sample_weights:
-            by_samples = rows * visit.divergence
+            by_samples = rows * reduction_.counting(xp, visit.how, visit.divergence)
             if visit.how.divides_by_mass:
                 by_samples = by_samples + by_count * visit.mass
             by_samples = xp.squeeze(by_samples, axis=self.axis)

@@ -385,20 +385,23 @@ def _by_others(
     """w p_j - t_j but for the label: (w e - t) - t r over 1 + r, which does not cancel.
 
     The second one is a factor of all entries of a row. ``z`` adds to the weight of the
-    probabilities. A row that has no weight is not looked at.
+    probabilities, apart from w: where w e - t cancels, their sum would be rounded. A row that has
+    no weight is not looked at.
     """
     rest = _stats.settled(xp, left.max, left.rest)
-    mass = left.mass if z is None else left.mass + z
+    mass = left.mass
     exp, p = _exp(xp, x, left.max, rule.temperature), 1 / (1 + rest)
     if t.spread is None and t.dense is None and z is None:
         made, factor, idle = exp, p * mass, xp.zeros_like(exp)
     else:
         share = _stats.every(xp, t._replace(on=None), x, rule.axis)
         made, factor, idle = (exp * mass - share) - share * rest, p, 0 - share
+    if z is not None:
+        made = made + exp * z
     weighed = leaves.class_weights is not None or leaves.sample_weights is not None
     if rule.hard and rule.ignore_index is None and not weighed:
         return made, factor  # all rows have the mass 1
-    still = mass == 0
+    still = mass == 0 if z is None else (mass == 0) & (z == 0)
     return xp.where(still, idle, made), xp.where(still, xp.ones_like(p), factor)
 
 

@@ -296,35 +296,45 @@ def gradient(
     Where p is near 1 probabilities t are taken off e - t first, then t r: that does not cancel.
     """
     bar = bar / temperature
-    p, mass, others = (
+    p, z, others = (
         ops.reciprocal(found.rest + ops.ONE),
-        _mass(ops, found, rows, temperature),
+        _lse_weight(ops, found, rows, temperature),
         _others(rows.t),
     )
     if sharp and rows.t.dense is not None:
-        made = ops.multiply(exp, mass, out=out)
+        more = None if z is None else exp * z
+        made = ops.multiply(exp, rows.mass, out=out)
         made -= others
         made -= others * found.rest
+        if more is not None:
+            made += more
         return ops.multiply(made, p * bar, out=out)
+    mass = rows.mass if z is None else rows.mass + z
     made = ops.multiply(exp, p * (mass * bar), out=out)
     if others is not None:
         made -= others * bar
     return made
 
 
-def _mass(ops: Ops, found: Found, rows: Rows, temperature: float) -> Numbers:
-    """w, and what lse^2 adds to it: all that weighs the probabilities."""
+def _lse_weight(ops: Ops, found: Found, rows: Rows, temperature: float) -> Numbers:
+    """What z lse^2 adds to w, which weighs the probabilities, or None.
+
+    Where w - t cancels it is apart from w: what is left of their sum may be rounding.
+    """
     if rows.z is None:
-        return rows.mass
-    return rows.mass + 2 * rows.z * (found.peak / temperature + ops.log1p(found.rest))
+        return None
+    return 2 * rows.z * (found.peak / temperature + ops.log1p(found.rest))
 
 
 def gradient_at_label(
     ops: Ops, found: Found, rows: Rows, bar: Numbers, *, temperature: float
 ) -> Array:
     """The gradient at the label: ((w e - t) - t r) p, in which e - t is 0 where it is the top."""
-    exp, mass = ops.exp(found.depth), _mass(ops, found, rows, temperature)
-    apart = exp if _is_one(mass) else exp * mass
+    exp, z = ops.exp(found.depth), _lse_weight(ops, found, rows, temperature)
+    more = None if z is None else exp * z
+    apart = exp if _is_one(rows.mass) else exp * rows.mass
     apart -= ops.ONE if _is_one(rows.own) else rows.own
     apart -= found.rest if _is_one(rows.own) else found.rest * rows.own
+    if more is not None:
+        apart += more
     return apart / (found.rest + ops.ONE) * (bar / temperature)

@@ -218,7 +218,9 @@ class LogSumExp:
         by_x = by_b = None
         if want.x:
             p = _stats.probabilities(xp, seen, peak)
-            by_x = bar * xp.where(empty, xp.zeros_like(p), p)
+            # What does not count has no part in a sum of 0 either.
+            gone = empty | (scores == -float("inf")) if self.signed else empty
+            by_x = bar * xp.where(gone, xp.zeros_like(p), p)
             by_x = xp.astype(self._back(xp, by_x, given.x), given.x.dtype)
         if want.b:
             weight = xp.exp((x - base) - peak) / (1 + seen.rest)

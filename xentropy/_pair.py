@@ -145,7 +145,9 @@ class PairLoss:
         yes, no = self._surprisals(xp, x)
         if self.link is not None:
             yes, no = self.link.value(xp, yes), self.link.value(xp, no)
-        return (yes, no) if self.alpha is None else (self.alpha * yes, (1 - self.alpha) * no)
+        if self.alpha is None:
+            return yes, no
+        return _balanced(xp, self.alpha, yes), _balanced(xp, 1 - self.alpha, no)
 
     def _reducer(self, xp: Namespace, leaves: Leaves, left: Left) -> Reducer:
         kept = None
@@ -201,3 +203,8 @@ class PairLoss:
             on, off = self._pair(xp, leaves._replace(sample_weights=None)).coefficients
             by_samples = xp.astype(yes(on) + no(off), leaves.sample_weights.dtype)
         return Leaves(None, by_targets, by_positive, by_samples)
+
+
+def _balanced(xp: Namespace, share: float, bent: Array) -> Array:
+    """A class' share of what it costs: none where it is 0, however much that is."""
+    return xp.zeros_like(bent) if share == 0 else share * bent

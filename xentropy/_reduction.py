@@ -66,6 +66,13 @@ def pull_count(xp: Namespace, rows: Array, how: Reducer, bar: Array) -> Array:
     return -spread(xp, how, spread(xp, how, bar) * xp.sum(rows))
 
 
+def counting(xp: Namespace, how: Reducer, loss: Array) -> Array:
+    """Losses as gradients know them: a mean over nothing has none, however large they are."""
+    if how.divisor is None:
+        return loss
+    return xp.where(how.divisor == 0, xp.zeros_like(loss), loss)
+
+
 def _nonzero(xp: Namespace, count: Array) -> Array:
     return xp.where(count == 0, xp.ones_like(count), count)
 
@@ -78,9 +85,7 @@ def weigher(
     ``rows`` is the gradient by every row's loss, ``by_count`` that by the count of a mean.
     """
     through = by_count if how.divides_by_mass else None
-    if how.divisor is not None:
-        # A mean over nothing has no gradient, however large the losses are.
-        loss = xp.where(how.divisor == 0, xp.zeros_like(loss), loss)
+    loss = counting(xp, how, loss)
 
     def weigh(factor: Array) -> Array:
         direct = rows * times(xp, factor, loss)

@@ -378,5 +378,6 @@ class RowLoss:
         if self.z_loss != 0:
             lse = self.lse(xp, visit.left)
             kept = _targets.row_scale(xp, visit.targets._replace(scale=None))
-            gradient = gradient + rows * times(xp, self.z_loss * kept, lse * lse)
+            square = reduction_.counting(xp, visit.how, lse * lse)
+            gradient = gradient + rows * times(xp, self.z_loss * kept, square)
         return xp.astype(xp.squeeze(gradient, axis=self.axis), leaves.sample_weights.dtype)

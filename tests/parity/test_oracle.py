@@ -40,6 +40,29 @@ def test_two_classes_have_a_closed_form(margin):
     assert close(numbers(case, "gradient by logits"), [-p, p])
 
 
+@pytest.mark.parametrize("x", [1e-30, 5e-324, -1e-300, 1e300, 0.1])
+def test_a_class_that_stands_alone_costs_nothing(x):
+    case = declare("score", [[x], [x]], [[0.76], [1.0]], of="lse")
+    found = {name: numbers(case, name) for name in ("loss", "log_prob", "entropy")}
+    assert found == {"loss": [0.0, 0.0], "log_prob": [0.0, 0.0], "entropy": [0.0, 0.0]}
+    assert numbers(case, "lse") == [x, x]
+    masked = declare("cross_entropy", [[x, 3.0]], [0], where=[True, False])
+    assert numbers(masked) + numbers(masked, "gradient by logits") == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(("margin", "flushed"), [(80.0, False), (89.0, True), (200.0, True)])
+def test_what_is_made_of_an_exponential_may_be_flushed_with_it(margin, flushed):
+    case = declare("entropy", [[margin, 0.0]], dtype="float32")
+    (value,), slopes = (exact(case)[n].numbers for n in ("value", "gradient by logits"))
+    for number in (value, *slopes):
+        assert (tolerance(number, "float32")[0] >= abs(number.value)) == flushed
+
+
+def test_logits_far_below_1_keep_their_digits():
+    case = declare("logsumexp", [[-700.0, 1e-300]])
+    assert close(numbers(case), [1e-300 + math.exp(-700)])
+
+
 def test_uniform_logits_cost_the_log_of_their_number():
     case = declare("cross_entropy", [[7.0] * 10], [3])
     assert close(numbers(case), [math.log(10)])

@@ -40,6 +40,11 @@ class Format:
         """The smallest normal number; below it a framework may flush to zero."""
         return math.ldexp(1.0, self.lowest)
 
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return math.ldexp(2.0 - self.epsilon, 1 - self.lowest)
+
     def ulp(self, x: float) -> float:
         """The unit in the last place of `x`: the spacing of the format in the binade of `x`."""
         exponent = max(math.frexp(x)[1] - 1, self.lowest) if x else self.lowest

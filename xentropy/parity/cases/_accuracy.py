@@ -30,6 +30,8 @@ accuracy("margin 30, class weights", CE, [[30.0, 0.0, 0.0]], [0], class_weights=
          reduction="sum")  # fmt: skip
 accuracy("margin 30, temperature 2", CE, [[60.0, 0.0, 0.0]], [0], temperature=2.0)
 accuracy("margin 30 beside a mask", CE, [[30.0, 0.0, 99.0]], [0], where=[True, True, False])
+for _name, _targets in (("", [0]), (", one-hot", one_hot([0], 2))):
+    accuracy(f"margin 30 beside a z-loss{_name}", CE, [[30.0, 0.0]], _targets, z_loss=1e-7)
 accuracy("margin 16, all but 1e-7 of the mass", CE, [[16.0, 0.0, 0.0]],
          [[1.0 - 2.0**-23, 2.0**-24, 2.0**-24]])  # fmt: skip
 

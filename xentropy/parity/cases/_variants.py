@@ -136,6 +136,8 @@ INFINITE = [[INF] * 4, [-INF] * 4]
 sigmoid_focal("infinities, right", "focal_loss", INFINITE, YES_NO, **EACH, policy="zero-times-inf")
 sigmoid_focal("infinities, wrong", "focal_loss", INFINITE, NO_YES, **EACH,
               policy="target-on-masked")  # fmt: skip
+sigmoid_focal("infinities, wrong, alpha 0", "focal_loss", INFINITE, NO_YES, **EACH, alpha=0.0,
+              policy="zero-times-inf")  # fmt: skip
 sigmoid_focal("NaN in an entry of weight 0", "focal_loss", [1.0, NAN], [1.0, 1.0], **BINARY,
               sample_weights=[1.0, 0.0], policy="ignored-garbage")  # fmt: skip
 sigmoid_focal("label 2", "focal_loss", SCORES, [[0, 1, 2, 0], [1] * 4], **EACH, raises="IndexError",

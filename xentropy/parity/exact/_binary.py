@@ -67,23 +67,30 @@ class Binary:
         alpha = self.given.option("alpha", None)
         self.alphas = (ONE, ONE) if alpha is None else (mpf(alpha), 1 - mpf(alpha))
 
+    @property
+    def whole(self) -> bool:
+        """Whether the targets are labels, of which there are two."""
+        return self.case.arrays["targets"].dtype.startswith(("int", "uint"))
+
     @cached_property
     def truths(self) -> list[tuple[mpf, mpf]]:
         """The smoothed pair (yes, no) of every entry; NaN for an integer that is neither."""
-        whole = self.case.arrays["targets"].dtype.startswith(("int", "uint"))
-        return [self._truth(t, whole) for t in self.given.flat("targets")]
+        return [self._truth(t) for t in self.given.flat("targets")]
 
-    def _truth(self, t: mpf, whole: bool) -> tuple[mpf, mpf]:
-        if whole and t not in (0, 1):
+    def _truth(self, t: mpf) -> tuple[mpf, mpf]:
+        if self.whole and t not in (0, 1):
             return NOT_A_NUMBER, NOT_A_NUMBER
         on, half = 1 - self.share, self.share / 2
         return on * t + half, on * (1 - t) + half
 
     @cached_property
     def pairs(self) -> list[tuple[mpf, mpf]]:
-        """t1 and t0."""
+        """t1 and t0; a label that is neither is an error whatever it weighs."""
         parts = zip(self.truths, self.weights, self.favours, strict=True)
-        return [(s * f * yes, s * no) if s else (ZERO, ZERO) for (yes, no), s, f in parts]
+        return [
+            (s * f * yes, s * no) if s or (self.whole and mp.isnan(yes)) else (ZERO, ZERO)
+            for (yes, no), s, f in parts
+        ]
 
     @cached_property
     def nats(self) -> list[tuple[Exact, Exact]]:

@@ -88,9 +88,17 @@ class Classification:
             return [self._one_hot(i) for i in range(len(self.indices))]
         return self.given.split("targets")
 
+    @cached_property
+    def astray(self) -> list[bool]:
+        """Which rows have a label that names no class: that is an error whatever they weigh."""
+        if self.labels is None:
+            return [False] * len(self.indices)
+        pairs = zip(self.labels, self.ignored, strict=True)
+        return [not gone and not 0 <= label < self.count for label, gone in pairs]
+
     def _one_hot(self, i: int) -> list[mpf]:
         label = (self.labels or [])[i]
-        if not self.ignored[i] and not 0 <= label < self.count:
+        if self.astray[i]:
             return [NOT_A_NUMBER] * self.count
         return [ONE if j == label else ZERO for j in range(self.count)]
 
@@ -114,8 +122,8 @@ class Classification:
     def coefficients(self) -> list[list[mpf]]:
         """t_ij."""
         return [
-            [s * c * v for c, v in zip(self.class_weights, row, strict=True)] if s else []
-            for s, row in zip(self.sample_weights, self.patterns, strict=True)
+            [s * c * v for c, v in zip(self.class_weights, row, strict=True)] if s or gone else []
+            for s, row, gone in zip(self.sample_weights, self.patterns, self.astray, strict=True)
         ]
 
     @cached_property
@@ -159,10 +167,10 @@ class Classification:
 
     def _loss(self, i: int) -> Exact:
         weight, coefficients = self.sample_weights[i], self.coefficients[i]
-        if not weight:
-            return NOTHING
         if any(mp.isnan(t) for t in coefficients):
             return UNDEFINED
+        if not weight:
+            return NOTHING
         return self._priced(i, coefficients, weight)
 
     def _priced(self, i: int, coefficients: Sequence[mpf], weight: mpf) -> Exact:
@@ -193,14 +201,20 @@ class Classification:
 
     def _by_entries(self) -> list[Exact]:
         pulled = [self._pulled(i) for i in range(len(self.rows))]
-        return self.given.scatter([[self.reduction.over(g) for g in row] for row in pulled])
+        over = self.reduction.over
+        # A masked class is a constant, of a mean that is NaN too.
+        rows = [
+            [over(g) if kept else NOTHING for g, kept in zip(row, mask, strict=True)]
+            for row, mask in zip(pulled, self.masks, strict=True)
+        ]
+        return self.given.scatter(rows)
 
     def _pulled(self, i: int) -> list[Exact]:
         weight = self.sample_weights[i]
+        if any(mp.isnan(t) for t in self.coefficients[i]):
+            return [UNDEFINED if kept else NOTHING for kept in self.masks[i]]
         if not weight:
             return [NOTHING] * self.count
-        if any(mp.isnan(t) for t in self.coefficients[i]):
-            return [UNDEFINED] * self.count
         return self.rows[i].pull(self._pulls(i), weight)
 
     def _total(self, direct: Exact, of_count: mpf) -> Exact:

@@ -76,15 +76,15 @@ class Focal:
         """Units of a power: those of its base times its exponent, and its own."""
         return self.gamma * REST + POWER if self.gamma else ZERO
 
-    def _power(self, p: mpf, lower: int = 0) -> mpf:
-        return (1 - p) ** (self.gamma - lower)
+    def _power(self, nat: mpf, lower: int = 0) -> mpf:
+        return _rest(nat) ** (self.gamma - lower)
 
     @_defined
     def bend(self, nat: Exact) -> Exact:
         """Infinite where the nat is."""
         if mp.isinf(nat.value) or not nat.value:
             return nat
-        value = self._power(mp.exp(-nat.value)) * nat.value
+        value = self._power(nat.value) * nat.value
         moved = nat.slack * self.slope(nat).value
         return Exact(value, value, moved + value * self.rounded)
 
@@ -96,12 +96,12 @@ class Focal:
         if not nat.value:
             return NOTHING if self.gamma else Exact(ONE, ONE)
         p = mp.exp(-nat.value)
-        value = self._power(p) + self.gamma * self._power(p, 1) * p * nat.value
+        value = self._power(nat.value) + self.gamma * self._power(nat.value, 1) * p * nat.value
         return Exact(value, value, nat.slack * self._sway(p, nat.value) + value * self.rounded)
 
     def _sway(self, p: mpf, nat: mpf) -> mpf:
         """How far the slope's terms move with the nat, whatever their signs."""
-        once, twice = self._power(p, 1) * p, self._power(p, 2) * p * p
+        once, twice = self._power(nat, 1) * p, self._power(nat, 2) * p * p
         return self.gamma * (2 * once + once * nat + abs(self.gamma - 1) * twice * nat)
 
 
@@ -115,7 +115,8 @@ class Poly:
     def bend(self, nat: Exact) -> Exact:
         """With a negative epsilon the difference of its two terms."""
         p = mp.exp(-nat.value) if mp.isfinite(nat.value) else ZERO
-        rest = Exact(1 - p, 1 - p, p * nat.slack + REST * (1 - p))
+        beyond = _rest(nat.value) if p else ONE
+        rest = Exact(beyond, beyond, p * nat.slack + REST * beyond)
         return total((nat, rest.times(self.epsilon)))
 
     @_defined
@@ -138,7 +139,7 @@ class Generalised:
         if mp.isinf(nat.value):
             return Exact(1 / self.q, 1 / self.q)
         power = mp.exp(-self.q * nat.value)
-        value = (1 - power) / self.q
+        value = _rest(self.q * nat.value) / self.q
         return Exact(value, value, power * nat.slack + REST * value)
 
     @_defined
@@ -148,6 +149,11 @@ class Generalised:
             return NOTHING
         power = mp.exp(-self.q * nat.value)
         return Exact(power, power, power * (self.q * (nat.slack + nat.value) + POWER))
+
+
+def _rest(nat: mpf) -> mpf:
+    """1 - p to all digits, however near p is to 1."""
+    return -mp.expm1(-nat)
 
 
 def curve(given: Given) -> Curve:

@@ -116,10 +116,31 @@ class LogitPair:
     def log_slack(self) -> mpf:
         """Epsilons that the common part of every l_j may be off by, ``log(sum(p * exp(D)))``."""
         moved = mp.fsum(t * d for t, d in zip(self.t, self.apart, strict=True))
-        return moved + mp.fsum(
-            p * self.student.softmax.sensitivity(j) * abs(mp.expm1(self.logs[j]))
-            for j, p in enumerate(self.p)
-        )
+        pairs = enumerate(zip(self.p, self.t, strict=True))
+        return moved + mp.fsum(abs(t - p) * self._unsure(j) for j, (p, t) in pairs if t != p)
+
+    def _unsure(self, j: int) -> mpf:
+        """Epsilons of what a class moves between the two; one that one of them lacks, all of it."""
+        if self.p[j] and self.t[j]:
+            return self.student.softmax.sensitivity(j)
+        has = self.student if self.p[j] else self.teacher
+        return ONE + has.softmax.sensitivity(j)
+
+    @cached_property
+    def near(self) -> bool:
+        """Whether the two agree about the logits' top class to a factor of 2."""
+        own = self.student.softmax.z.index(self.student.softmax.top)
+        return bool(self.t[own]) and abs(self.logs[own]) < mp.log(2)
+
+    def _log_slack(self, j: int) -> mpf:
+        """Epsilons that l_j may be off by.
+
+        Where the two are not near it is the difference of two nats, each as far off as what was
+        exponentiated: then an entry that both think equally unlikely has no digits of its own.
+        """
+        slack = self.apart[j] + self.log_slack
+        sides = () if self.near else (self.student, self.teacher)
+        return slack + mp.fsum(side.softmax.shaken[j] for side in sides)
 
     @property
     def loss(self) -> Exact:
@@ -152,7 +173,7 @@ class LogitPair:
         p, t = self.p[j], self.t[j]
         softmaxes = (self.student.softmax, self.teacher.softmax)
         of_power = max(s.sensitivity(j) for s in softmaxes) * abs(p - t)
-        moved = max(p, t) * (self.apart[j] + self.log_slack) if p and t else ZERO
+        moved = max(p, t) * self._log_slack(j) if p and t else ZERO
         return Exact(p - t, abs(p - t), of_power + moved)
 
     def by_targets(self) -> list[tuple[Exact, mpf]]:
@@ -166,7 +187,7 @@ class LogitPair:
         if not self.t[j]:
             return NOTHING
         log = self.logs[j]
-        own = Exact(log, abs(log), self.apart[j] + self.log_slack)
+        own = Exact(log, abs(log), self._log_slack(j))
         return self.teacher.softmax.share(j).product(total((own, self.loss.negated())))
 
 

@@ -12,8 +12,6 @@ from xentropy.parity._formats import FORMATS, compute_dtype
 
 #: The rounding every result may carry, in units in the last place of its scale.
 BASE = 4
-#: Digits of an exact number that its roundings may have taken.
-SPARE = 10
 
 ZERO, ONE, INFINITY, NOT_A_NUMBER = mpf(0), mpf(1), mpf("inf"), mpf("nan")
 
@@ -33,33 +31,39 @@ class Exact:
     slack : mpf
         What is granted besides, over the dtype's epsilon: the conditioning of exp, and the rounding
         of sums.
+    gain : mpf
+        What an exponential was multiplied by to become the number, at least 1: where it was below
+        the dtype's normal range, it may have been flushed to zero before.
     """
 
     value: mpf
     scale: mpf
     slack: mpf = ZERO
+    gain: mpf = ONE
 
     def times(self, factor: mpf) -> Exact:
         """The product with an exact factor; a factor of 0 wins over everything."""
         if not factor:
             return NOTHING
         size = abs(factor)
-        return Exact(self.value * factor, self.scale * size, self.slack * size)
+        gain = max(ONE, self.gain * size)
+        return Exact(self.value * factor, self.scale * size, self.slack * size, gain)
 
     def product(self, other: Exact) -> Exact:
         """The product of two numbers that are both computed."""
         if NOTHING in (self, other):
             return NOTHING
         slack = self.slack * other.scale + other.slack * self.scale
-        return Exact(self.value * other.value, self.scale * other.scale, slack)
+        gain = max(ONE, self.gain * other.scale, other.gain * self.scale)
+        return Exact(self.value * other.value, self.scale * other.scale, slack, gain)
 
     def negated(self) -> Exact:
         """The same number with the other sign."""
-        return Exact(-self.value, self.scale, self.slack)
+        return Exact(-self.value, self.scale, self.slack, self.gain)
 
     def looser(self, units: float) -> Exact:
         """The same number with `units` more roundings of its scale granted."""
-        return Exact(self.value, self.scale, self.slack + self.scale * units)
+        return Exact(self.value, self.scale, self.slack + self.scale * units, self.gain)
 
 
 NOTHING = Exact(ZERO, ZERO)
@@ -71,12 +75,6 @@ def sure(value: mpf) -> Exact:
     return Exact(value, abs(value))
 
 
-def difference(a: mpf, b: mpf) -> mpf:
-    """``a - b``, and 0 where only the roundings of the two are left: a lone class has no rest."""
-    found = a - b
-    return ZERO if abs(found) < mpf(10) ** (SPARE - mp.dps) * abs(b) else found
-
-
 def depth(terms: int) -> int:
     """Roundings granted to a sum: the depth of a tree over its terms."""
     return max(terms - 1, 0).bit_length()
@@ -86,9 +84,10 @@ def total(terms: Iterable[Exact]) -> Exact:
     """The sum, granted one rounding of the sum of magnitudes for each level of a tree over the
     terms.
     """
-    kept = [t for t in terms if t.value != 0 or t.scale]
+    kept = [t for t in terms if t.value != 0 or t.scale or t.slack]
     value = mp.fsum(t.value for t in kept) if kept else ZERO
-    summed = Exact(value, mp.fsum(t.scale for t in kept), mp.fsum(t.slack for t in kept))
+    scale, slack = mp.fsum(t.scale for t in kept), mp.fsum(t.slack for t in kept)
+    summed = Exact(value, scale, slack, max((t.gain for t in kept), default=ONE))
     return summed.looser(depth(len(kept)))
 
 
@@ -124,6 +123,8 @@ class Tensor:
         high = float(number.value)
         if self.dtype not in FORMATS:
             return tuple(x.hex() for x in (high, 0.0, 0.0, 1.0, 0.0))
+        if math.isfinite(high) and abs(high) > FORMATS[self.dtype].largest:
+            high = math.copysign(math.inf, high)  # the last rounding, to a narrower output
         finite = math.isfinite(high)
         low = float(number.value - mpf(high)) if finite else 0.0
         allowed, unit = tolerance(number, compute_dtype(self.dtype)) if finite else (0.0, 1.0)
@@ -136,15 +137,17 @@ def tolerance(number: Exact, compute: str) -> tuple[float, float]:
     is counted in.
 
     The computation may be off by `BASE` units of the scale, and by the slack; a number below the
-    format's normal range may be flushed to zero, and errors are counted in the smallest normal
-    number there. Where the scale is 0 nothing is computed: the exact number is met.
+    format's normal range may be flushed to zero, or the exponential that it is a multiple of, and
+    errors are counted in the smallest normal number there. Where scale and slack are 0
+    nothing is computed: the exact number is met.
     """
     form, scale = FORMATS[compute], float(number.scale)
-    if not scale:
+    if not scale and not number.slack:
         return 0.0, form.ulp(0.0)
     allowed = BASE * form.ulp(scale) + form.epsilon * float(number.slack)
-    if abs(number.value) < form.tiny and allowed < form.tiny:
-        return form.tiny, form.tiny
+    least = form.tiny * float(number.gain)
+    if abs(number.value) < least and allowed < least:
+        return least, form.tiny
     return allowed, form.ulp(scale)
 
 

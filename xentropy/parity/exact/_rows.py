@@ -72,7 +72,7 @@ class Warp:
             return sure(1 / self.temperature)
         ratio = x / self.softcap
         slope = (1 - mp.tanh(ratio) ** 2) / self.temperature
-        return Exact(slope, slope, slope * (TANH + 2 * abs(ratio)))
+        return Exact(slope, slope, slope * (TANH + 2 * abs(ratio)) if slope else ZERO)
 
     def shaken(self, z: mpf, top: mpf) -> mpf:
         """Epsilons that an entry may be off by before it is exponentiated."""
@@ -139,9 +139,8 @@ class LogitRow:
         lse, share = self.softmax.logsumexp(), self.softmax.share(j)
         size = abs(lse.value)
         slack = size * share.slack + lse.slack * share.value
-        return Exact(lse.value * share.value, lse.scale * share.value, slack).times(
-            2 * self.warp.z_loss
-        )
+        extra = Exact(lse.value * share.value, lse.scale * share.value, slack, max(ONE, size))
+        return extra.times(2 * self.warp.z_loss)
 
     def through(self, j: int, g: Exact) -> Exact:
         """The chain rule: what is masked or weighs nothing moves nothing, whatever it holds."""
@@ -154,6 +153,7 @@ class LogitRow:
             g.value * slope.value,
             g.scale * slope.value,
             g.slack * slope.value + g.scale * slope.slack,
+            max(ONE, g.gain * slope.value),
         )
 
 

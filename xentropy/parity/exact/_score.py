@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from xentropy.parity._case import Case
 from xentropy.parity._formats import compute_dtype
 from xentropy.parity.exact._classification import Classification
 from xentropy.parity.exact._given import Given
-from xentropy.parity.exact._number import INFINITY, NOTHING, ZERO, Exact, Tensor
+from xentropy.parity.exact._number import NOTHING, ZERO, Exact, Tensor
 from xentropy.parity.exact._rows import LogitRow, Row
 
 #: What weighs and bends a loss, and has no say in the probability of the target.
@@ -30,7 +30,7 @@ class Score:
 
     def values(self) -> dict[str, Tensor]:
         """Every output."""
-        tops = [self._top(x, mask) for x, mask in zip(self._z, self.loss.masks, strict=True)]
+        tops = [0 if row is None else self._top(row) for row, _ in self._rows]
         correct = [self._correct(i, top) for i, top in enumerate(tops)]
         return {
             "loss": self.loss.value(),
@@ -56,10 +56,6 @@ class Score:
         return self._pulled(lambda row: row.pull_entropy())
 
     @cached_property
-    def _z(self) -> list[list[mpf]]:
-        return self.given.split(next(iter(self.case.arrays)))
-
-    @cached_property
     def _rows(self) -> list[tuple[LogitRow | None, bool]]:
         """The rows, and which of them are left out."""
         pairs = zip(self.loss.rows, self.loss.ignored, strict=True)
@@ -75,10 +71,10 @@ class Score:
         return Tensor(self.case.first.dtype, self.given.shape, self.given.scatter(rows))
 
     @staticmethod
-    def _top(entries: Sequence[mpf], mask: Sequence[bool]) -> int:
-        """The first of the largest unmasked entries."""
-        kept = [x if k else -INFINITY for x, k in zip(entries, mask, strict=True)]
-        return kept.index(max(kept))
+    def _top(row: LogitRow) -> int:
+        """The first of the largest entries; a masked one is -inf, which a softcap makes finite."""
+        z = row.softmax.z
+        return z.index(max(z))
 
     def _correct(self, i: int, top: int) -> int:
         if self.loss.labels is not None:

@@ -13,7 +13,17 @@ from xentropy.parity._formats import compute_dtype
 from xentropy.parity._grid import drop
 from xentropy.parity.exact._given import Given, pick
 from xentropy.parity.exact._maps import LogSumExp
-from xentropy.parity.exact._number import BASE, INFINITY, NOTHING, ONE, Exact, Tensor, sure, total
+from xentropy.parity.exact._number import (
+    BASE,
+    INFINITY,
+    NOTHING,
+    ONE,
+    ZERO,
+    Exact,
+    Tensor,
+    sure,
+    total,
+)
 
 
 class SignedLogSumExp:
@@ -57,8 +67,9 @@ class SignedLogSumExp:
         """Every term over the sum."""
         flat = [NOTHING] * math.prod(self.given.shape)
         for (_, terms, summed), row in zip(self.sums, self.indices, strict=True):
+            lead = max(terms, key=lambda term: abs(term.value))
             for term, place in zip(terms, row, strict=True):
-                flat[place] = _quotient(term, summed)
+                flat[place] = _quotient(term, summed, lead)
         return Tensor(self.case.first.dtype, self.given.shape, flat)
 
 
@@ -79,9 +90,12 @@ def _logarithm(top: mpf, summed: Exact) -> Exact:
     return Exact(value, max(abs(value), abs(top)), _unsure(summed))
 
 
-def _quotient(term: Exact, summed: Exact) -> Exact:
+def _quotient(term: Exact, summed: Exact, lead: Exact) -> Exact:
+    """A term over the sum; over one of 0, which is seen as one of the sign of its largest term."""
     if not term.value:
         return NOTHING
+    if not summed.value:
+        return Exact(INFINITY * mp.sign(term.value * lead.value), ZERO)
     value = term.value / summed.value
     slack = term.slack / abs(summed.value) + abs(value) * _unsure(summed)
     return Exact(value, abs(value), slack)

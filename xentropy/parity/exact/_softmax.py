@@ -15,13 +15,15 @@ from xentropy.parity.exact._number import (
     ZERO,
     Exact,
     depth,
-    difference,
     total,
 )
 
 
 class Softmax:
-    """The softmax of a row, from ``exp(z_j) / sum(exp(z_k))``.
+    """The softmax of a row, from ``exp(z_j - top)`` and their sum, of which one top's own is 1.
+
+    The differences and the rest of the sum have all digits, however small the entries are: a class
+    that stands alone has no rest, and its -log p is 0.
 
     `shaken` holds, for each entry, how many epsilons a computation may have it off by: its distance
     to the largest one, which is rounded before it is exponentiated. From there errors follow to
@@ -31,7 +33,8 @@ class Softmax:
     def __init__(self, z: Sequence[mpf], shaken: Sequence[mpf] | None = None) -> None:
         self.z = list(z)
         self.top = top_of(self.z)
-        self.p, self.lse = _normalised(self.z, self.top)
+        self.p, self.tail = _normalised(self.z, self.top)
+        self.lse = self.top + self.tail
         self.shaken = list(shaken) if shaken else [distance(v, self.top) for v in self.z]
         self.mean = mp.fsum(p * d for p, d in zip(self.p, self.shaken, strict=True))
 
@@ -55,7 +58,7 @@ class Softmax:
             return UNDEFINED
         if mp.isinf(self.z[j]) or mp.isinf(self.lse):
             return Exact(ZERO if self.z[j] == self.lse else INFINITY, ZERO)
-        value = difference(self.lse, self.z[j])
+        value = (self.top - self.z[j]) + self.tail
         return Exact(value, value, self.sensitivity(j))
 
     @cached_property
@@ -69,7 +72,9 @@ class Softmax:
         terms = [(p, self.nat(j).value, shaken) for j, (p, shaken) in pairs if p]
         value = mp.fsum(p * nat for p, nat, _ in terms)
         slack = mp.fsum(p * (1 + abs(nat - value)) * shaken for p, nat, shaken in terms)
-        return Exact(value, value, slack).looser(depth(len(terms)))
+        others = mp.fsum(self.p) - max(self.p)
+        gain = max(ONE, value / others) if others else ONE
+        return Exact(value, value, slack, gain).looser(depth(len(terms)))
 
     def entropy_slope(self, j: int) -> Exact:
         """``p_j * (nat_j - H)``, the derivative of the entropy by ``z_j``."""
@@ -100,16 +105,18 @@ def top_of(z: Sequence[mpf]) -> mpf:
 
 
 def _normalised(z: Sequence[mpf], top: mpf) -> tuple[list[mpf], mpf]:
-    """The softmax and the log of the sum, the infinite ones included."""
+    """The softmax, the infinite ones included, and how far the log of the sum is above the top."""
     undefined = [NOT_A_NUMBER] * len(z)
     if mp.isnan(top) or top == -INFINITY:
-        return undefined, top
+        return undefined, ZERO
     if top == INFINITY:
         tops = [ONE if v == top else ZERO for v in z]
-        return (tops if sum(tops) == 1 else undefined), top
-    powers = [exponential(v) for v in z]
-    whole = mp.fsum(powers)
-    return [e / whole for e in powers], mp.log(whole)
+        return (tops if sum(tops) == 1 else undefined), ZERO
+    powers = [exponential(v - top) for v in z]
+    others = list(powers)
+    others.remove(ONE)
+    rest = mp.fsum(others)
+    return [e / (1 + rest) for e in powers], mp.log1p(rest)
 
 
 _POWERS: dict[tuple[mpf, int], mpf] = {}
