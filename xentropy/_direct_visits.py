@@ -1,8 +1,8 @@
 """The visit to blocks of rows with labels in the exponentials of the logits themselves.
 
-Rows that are out of its range are taken out of the array afterwards, and go to the general form: so
-what is found of a row does not depend on those beside it. A call most of whose rows are likely to be, by
-some that are looked at before, is left to the visit below the maximum.
+Rows that are out of its range are taken out of the array afterwards, and go to the general form:
+so what is found of a row does not depend on those beside it. A call of which some rows that are
+looked at before are out of range is left to the visit below the maximum.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xentropy._threads import share, taken
 from xentropy._typing import Array
 from xentropy._visits import Buffers, Task, part, row_labels, scores_of
 
-# Calls of fewer logits are begun without looking at a few rows before.
+# In calls of fewer logits a pass takes less time than a look at some rows.
 FEW = 1 << 14
 # How many rows are looked at, as long as they are not longer than so many logits together.
 SAMPLES, SAMPLED = 64, 1 << 16
@@ -45,9 +45,10 @@ def reach(task: Task) -> Range | None:
         return None
     if rule.temperature != 1.0 or rule.softcap is not None:
         return None
+    if math.prod(task.leaves.logits.shape) < FEW:
+        return None
     known = _direct.range_of(xp, rule.dtype, 0.0 if task.bar is None else rows.mass * task.bar)
-    small = math.prod(task.leaves.logits.shape) < FEW
-    return known if known is None or small or _likely(task, known) else None
+    return known if known is not None and _likely(task, known) else None
 
 
 def _likely(task: Task, known: Range) -> bool:
