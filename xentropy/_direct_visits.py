@@ -43,7 +43,7 @@ def reach(task: Task) -> Range | None:
     rule, rows, xp = task.rule, task.rows, task.plan.xp
     if not rule.hard or rows.t.spread is not None or rows.z is not None:
         return None
-    if rule.temperature != 1.0 or rule.softcap is not None:
+    if rule.temperature != 1.0 or rule.softcap is not None or task.leaves.where is not None:
         return None
     if math.prod(task.leaves.logits.shape) < FEW:
         return None
@@ -127,14 +127,11 @@ def _visit_apart(task: Task, block: Block, flags: Array, losses: Array) -> None:
 def _taken(task: Task, leaves: Leaves, flags: Array) -> Leaves:
     """The leaves of the rows with a flag, their classes last."""
     each = task.plan.ops.squeeze(flags, task.rule.axis)
-    samples, where = leaves.sample_weights, leaves.where
-    if where is not None and where.ndim == leaves.logits.ndim:
-        where = _rows(task, task.plan.xp.broadcast_to(where, leaves.logits.shape), flags)
+    samples = leaves.sample_weights
     return leaves._replace(
         logits=_rows(task, leaves.logits, flags),
         targets=leaves.targets[each],
         sample_weights=None if samples is None else samples[each],
-        where=where,
     )
 
 
