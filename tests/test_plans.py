@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xentropy as xe
-from xentropy import _blocks, _inplace, _threads
+from xentropy import _blocks, _direct_visits, _inplace, _threads
 from xentropy._options import current
 
 IN_BLOCKS = ("numpy", "torch", "tensorflow")
@@ -45,10 +45,14 @@ OPTIONS: list[dict[str, Any]] = [
 HARD: list[dict[str, Any]] = [{"ignore_index": 1}, {"ignore_index": 1, "z_loss": 0.1}]
 
 
-@pytest.fixture(params=[_inplace.LONG, 1], ids=["short", "long"])
+VISITS = {"short": (_inplace, "LONG", 64), "long": (_inplace, "LONG", 1)}
+VISITS["direct"] = _direct_visits, "FEW", 0
+
+
+@pytest.fixture(params=VISITS)
 def long_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of so few classes that tests can have them are visited as long ones are, too."""
-    monkeypatch.setattr(_inplace, "LONG", request.param)
+    """Arrays as small as tests can have are visited as long rows and large arrays are, too."""
+    monkeypatch.setattr(*VISITS[request.param])
 
 
 def rows_of(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -86,8 +90,10 @@ def test_any_cut_gives_the_definition(
     axis: int,
     cut: dict[str, int],
 ) -> None:
-    if cut is CUTS[1]:  # as long rows are visited
+    if cut is CUTS[1]:  # as long rows are visited, and then those of large arrays
         monkeypatch.setattr(_inplace, "LONG", 1)
+    if cut is CUTS[2]:
+        monkeypatch.setattr(_direct_visits, "FEW", 0)
     x, t = problem(shape, axis, hard=hard)
     weights = RNG.uniform(0.5, 2.0, size=rows_of(shape, axis))
     weights.flat[0] = 0.0
@@ -217,7 +223,8 @@ def test_a_mask_of_every_entry(framework: Framework, cut: dict[str, int]) -> Non
     p = np.where(mask, np.exp(x), 0.0)
     p /= p.sum(1, keepdims=True)
     with np.errstate(divide="ignore"):
-        np.testing.assert_allclose(value, -np.log(p[np.arange(9), labels]), rtol=1e-12)
+        wanted = -np.log(p[np.arange(9), labels])
+        np.testing.assert_allclose(value, wanted, rtol=1e-12, atol=1e-15)
     wanted = p - np.where(mask, np.eye(5)[labels], 0.0)
     np.testing.assert_allclose(grad, wanted, rtol=1e-12, atol=1e-15)
 
@@ -265,6 +272,51 @@ def test_confident_soft_targets(framework: Framework) -> None:
     for i, row in enumerate(x):
         _, gradient, _ = oracle.exact_row(row, np.eye(6)[i])
         assert oracle.ulps(grad[i, i], gradient[i], "float32") <= 4
+
+
+# Row by row: in range; sums, exponentials and factors that overflow; labels and rows far below 0.
+FAR = np.float32(
+    [[3, 1, -2, 0], [90, 88, 1, 0], [70, 69, -30, 0], [-100, 1, 2, 3], [-95, -96, -97, -99]]
+)
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("normalizer", [1.0, 1e-8, 1e12], ids=str)
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+def test_rows_out_of_range_lose_nothing(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, cut: dict[str, int], normalizer: float
+) -> None:
+    """Where no logit is subtracted some exponentials are too large, and some too small."""
+    monkeypatch.setattr(_direct_visits, "FEW", 0)
+    monkeypatch.setattr(_direct_visits, "_likely", lambda *_: True)
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            xe.cross_entropy,
+            framework.array(FAR),
+            framework.array([0] * 5, "int64"),
+            normalizer=normalizer,
+        )
+    rows = [oracle.exact_row(row, np.eye(4)[0]) for row in FAR]
+    assert oracle.ulps(value, sum(row[0] for row in rows) / normalizer, "float32") <= 8
+    for i, row in enumerate(FAR):
+        for j, exact in enumerate(rows[i][1]):
+            wanted = exact / normalizer
+            if min(abs(exact), abs(wanted)) > np.finfo(np.float32).smallest_normal:
+                depth = abs(float(row.max() - row[j]))
+                assert oracle.ulps(grad[i, j], wanted, "float32") <= 4 + depth
+
+
+@pytest.mark.backends("numpy")
+def test_rows_out_of_range_have_the_same_bits_whatever_the_cut() -> None:
+    x = RNG.normal(size=(300, 70)).astype(np.float32)
+    x[::37] += 95
+    t, results = RNG.integers(0, 70, 300), []
+    for size in (1000, 7000, 1 << 20):
+        with xe.options(block_size=size, threads=2):
+            results.append(xe.value_and_grad(xe.cross_entropy)(x, t, reduction="none"))
+    for value, grad in results[1:]:
+        np.testing.assert_array_equal(value, results[0][0])
+        np.testing.assert_array_equal(grad, results[0][1])
 
 
 # Where the gradient is written.

@@ -84,6 +84,10 @@ class Ops(Protocol):
         """The smallest entry, NaN if one is."""
         ...
 
+    def largest(self, x: Array) -> float:
+        """The largest entry, NaN if one is."""
+        ...
+
     def count(self, flags: Array) -> int:
         """How many flags are set."""
         ...

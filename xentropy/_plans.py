@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from xentropy import _direct_visits
 from xentropy._blocks import blocks
 from xentropy._inplace import Numbers, Ops
 from xentropy._known import Plan, known
@@ -68,7 +69,7 @@ def loss_and_gradient(
     """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
     given = Leaves(*leaves)
     gradient = chosen.ops.result(given.logits) if out is None else out
-    return _run(chosen, rule, given, bar, gradient), gradient
+    return _run(chosen, rule, given, bar, gradient, over=out is not None), gradient
 
 
 def written(
@@ -81,9 +82,18 @@ def written(
 
 
 def _run(
-    chosen: Plan, rule: RowLoss, leaves: Leaves, bar: Array | float | None, gradient: Array | None
+    chosen: Plan,
+    rule: RowLoss,
+    leaves: Leaves,
+    bar: Array | float | None,
+    gradient: Array | None,
+    *,
+    over: bool = False,
 ) -> Array:
-    """Visit all rows. The loss is reduced at the end, the same however the rows were cut."""
+    """Visit all rows. The loss is reduced at the end, the same however the rows were cut.
+
+    ``over`` says that the gradient may lie over the logits.
+    """
     with chosen.ops.quiet():
         cuts = blocks(leaves.logits.shape, rule.axis, chosen.block_size, chosen.threads)
         in_place = _in_place(rule, leaves)
@@ -93,8 +103,11 @@ def _run(
         if in_place and rule.softcap is not None:
             picked = at_label(chosen, rule, leaves, rows)
         task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked)
+        reach = _direct_visits.reach(task) if in_place and not over else None
         if not in_place:
             losses = in_general(task, cuts)
+        elif reach is not None:
+            losses = _direct_visits.visited(task, reach, cuts)
         else:
             losses = alone(task) if len(cuts) == 1 else shared(task, cuts)
         return _reduced(chosen.xp, rule, divisor, losses)

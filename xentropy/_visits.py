@@ -97,7 +97,7 @@ def _visit_blocks(
     task: Task, found: Found, losses: Array, strange: deque[Block], left: deque[Block]
 ) -> None:
     """Take blocks until none is left, all in one buffer; ``strange`` are those not visited here."""
-    rule, room = task.rule, _Buffers(task)
+    rule, room = task.rule, Buffers(task, 2)
     for block in taken(left):
         leaves = cut(task.leaves, block, rule)
         own, spare = room.of(leaves.logits.shape)
@@ -112,21 +112,24 @@ def _visit_blocks(
                 place[block] = value
 
 
-class _Buffers:
-    """Two buffers of a thread, in the shape of a block; blocks differ by a row at most."""
+class Buffers:
+    """Buffers of a thread, in the shape of a block; blocks differ by a row at most."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, count: int) -> None:
         self._ops, self._dtype, self._like = task.plan.ops, task.rule.dtype, task.leaves.logits
+        self._count = count
         self._flat: Array | None = None
-        self._found: tuple[Array, Array] | None = None
+        self._found: list[Array] = []
 
-    def of(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    def of(self, shape: tuple[int, ...]) -> list[Array]:
         """The buffers; those of the last block where it had this shape."""
-        if self._found is None or self._found[0].shape != shape:
-            flat, count = self._flat, math.prod(shape)
-            if flat is None or flat.shape[0] < 2 * count:
-                flat = self._flat = self._ops.buffer((2 * count,), self._dtype, self._like)
-            self._found = flat[:count].reshape(shape), flat[count : 2 * count].reshape(shape)
+        if not self._found or self._found[0].shape != shape:
+            flat, size = self._flat, math.prod(shape)
+            if flat is None or flat.shape[0] < self._count * size:
+                flat = self._ops.buffer((self._count * size,), self._dtype, self._like)
+                self._flat = flat
+            starts = range(0, self._count * size, size)
+            self._found = [flat[i : i + size].reshape(shape) for i in starts]
         return self._found
 
 
@@ -138,7 +141,7 @@ def _visit(
     None where it holds NaN or an infinity that the visit cannot take; then nothing is written.
     """
     ops, rule = task.plan.ops, task.rule
-    rows, scores = _rows(task, leaves, block, buffer), _scores(task, leaves, buffer)
+    rows, scores = _rows(task, leaves, block, buffer), scores_of(task, leaves, buffer)
     known = {"axis": rule.axis, "temperature": rule.temperature}
     how: dict[str, Any] = {**known, "buffer": buffer, "spare": spare}
     seen = _inplace.visit(ops, scores, rows.t, **how)
@@ -164,7 +167,7 @@ def _write(
 ) -> None:
     """Write the gradient of a block, but for its labels."""
     ops, rule = task.plan.ops, task.rule
-    into, bar = _part(task.gradient, block), _part(task.bar, block)
+    into, bar = part(task.gradient, block), part(task.bar, block)
     # Logits that the chain needs must not be written over by their gradient.
     direct = into.dtype == exp.dtype and rule.softcap is None
     out, how = into if direct else exp, (rule.temperature, sharp)
@@ -178,13 +181,13 @@ def _visit_any(task: Task, leaves: Leaves, block: Block | None) -> Array:
     xp, rule = task.plan.xp, task.rule
     visit = rule.visit(xp, leaves)
     if task.gradient is not None:
-        gradient = _part(task.bar, block) * rule.by_first(xp, leaves, visit)
-        into = _part(task.gradient, block)
+        gradient = part(task.bar, block) * rule.by_first(xp, leaves, visit)
+        into = part(task.gradient, block)
         task.plan.ops.copy(rule.shaped(xp, leaves, gradient), out=into)
     return visit.left.losses
 
 
-def _scores(task: Task, leaves: Leaves, buffer: Array) -> Array:
+def scores_of(task: Task, leaves: Leaves, buffer: Array) -> Array:
     """The logits of a block in the compute dtype, capped and masked."""
     if task.rule.softcap is not None or leaves.where is not None:
         return task.rule.scores(task.plan.xp, leaves)
@@ -193,15 +196,20 @@ def _scores(task: Task, leaves: Leaves, buffer: Array) -> Array:
     return task.plan.ops.copy(leaves.logits, out=buffer)
 
 
+def row_labels(task: Task, block: Block | None, buffer: Array) -> Array:
+    """The places of the labels of a block."""
+    label = part(task.rows.t.label, block)
+    return task.plan.ops.place(buffer.shape, label, task.rule.axis)
+
+
 def _rows(task: Task, leaves: Leaves, block: Block | None, buffer: Array) -> Rows:
     """What is known of the rows of a block."""
     if task.rule.hard:
         rows = _rows_of(task.rows, block)
-        place = task.plan.ops.place(buffer.shape, rows.t.label, task.rule.axis)
-        return rows._replace(t=rows.t._replace(label=place))
+        return rows._replace(t=rows.t._replace(label=row_labels(task, block, buffer)))
     t, mass = coefficients_of(task.plan.xp, task.rule, leaves, buffer)
     if not task.weighed:
-        task.plan.ops.copy(mass, out=_part(task.rows.mass, block))
+        task.plan.ops.copy(mass, out=part(task.rows.mass, block))
     return _rows_of(task.rows, block)._replace(t=t)
 
 
@@ -210,11 +218,11 @@ def _rows_of(rows: Rows, block: Block | None) -> Rows:
     if block is None:
         return rows
     t, *numbers = rows
-    label, on, spread = (_part(x, block) for x in t[:3])
-    return Rows(Coefficients(label, on, spread, t.weights), *(_part(x, block) for x in numbers))
+    label, on, spread = (part(x, block) for x in t[:3])
+    return Rows(Coefficients(label, on, spread, t.weights), *(part(x, block) for x in numbers))
 
 
-def _part(x: Numbers, block: Block | None) -> Numbers:
+def part(x: Numbers, block: Block | None) -> Numbers:
     """The part of an array that keeps the class axis; numbers are for all rows."""
     return x if block is None or x is None or isinstance(x, float) else x[block]
 
@@ -227,10 +235,10 @@ def _finish_blocks(
 ) -> None:
     """Take blocks until none is left, and finish all rows but the strange ones."""
     for block in taken(left):
-        part = Found(*(_part(x, block) for x in found))
+        here = Found(*(part(x, block) for x in found))
         into = losses[block]
-        known = (part.rest != part.rest) if strange else None
-        made = _finish(task, block, part, known)
+        known = (here.rest != here.rest) if strange else None
+        made = _finish(task, block, here, known)
         task.plan.ops.copy(_but(task, known, into, made), out=into)
 
 
@@ -247,11 +255,11 @@ def _finish_labels(
 ) -> None:
     """Write the gradient at the labels."""
     (xp, ops, *_), rule = task.plan, task.rule
-    into, bar = _part(task.gradient, block), _part(task.bar, block)
+    into, bar = part(task.gradient, block), part(task.bar, block)
     place = ops.place(into.shape, rows.t.label, rule.axis)
     made = _inplace.gradient_at_label(ops, found, rows, bar, temperature=rule.temperature)
     if task.at_label is not None:
-        leaves = task.leaves._replace(logits=_part(task.at_label, block))
+        leaves = task.leaves._replace(logits=part(task.at_label, block))
         made = rule.chain(xp, leaves, made)
     if made.dtype != into.dtype:
         made = xp.astype(made, into.dtype)

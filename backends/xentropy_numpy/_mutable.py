@@ -79,6 +79,11 @@ def smallest(x: Array) -> float:
     return float(np.minimum.reduce(x, axis=None))
 
 
+def largest(x: Array) -> float:
+    """The largest entry."""
+    return float(np.maximum.reduce(x, axis=None))
+
+
 def count(flags: Array) -> int:
     """How many flags are set."""
     return int(np.count_nonzero(flags))

@@ -49,6 +49,11 @@ def smallest(x: Array) -> float:
     return float(x.amin())
 
 
+def largest(x: Array) -> float:
+    """The largest entry."""
+    return float(x.amax())
+
+
 def count(flags: Array) -> int:
     """How many flags are set."""
     return int(flags.sum())
@@ -71,6 +76,8 @@ def pick(x: Array, place: Array, axis: int) -> Array:
 
 def put(x: Array, place: Array, value: Array | float, axis: int) -> None:
     """Write those entries; narrow dtypes by an index for every axis, scatter_ would copy all x."""
+    if isinstance(value, float):  # scatter_ takes twice as long with a number
+        value = x.new_full((), value).expand(place.shape)
     if x.itemsize >= _WIDE:
         x.scatter_(axis, place, value)
         return
