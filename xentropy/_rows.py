@@ -85,6 +85,13 @@ class RowLoss:
         first = "log_probs" if self.source == "log_probabilities" else "logits"
         return (first, *Leaves._fields[1:])
 
+    @property
+    def bare(self) -> bool:
+        """Whether it is the surprisal of labels, of logits as they are."""
+        if not self.hard or self.source != "logits" or self.link is not None:
+            return False
+        return self.label_smoothing == 0 and self.softcap is None and self.z_loss == 0
+
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array], Left]:

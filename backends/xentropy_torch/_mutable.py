@@ -13,6 +13,7 @@ from xentropy._typing import Array, DType
 subtract = torch.subtract
 multiply = torch.multiply
 exp = torch.exp
+expm1 = torch.expm1
 log1p = torch.log1p
 reciprocal = torch.reciprocal
 where = torch.where
@@ -76,6 +77,21 @@ def put(x: Array, place: Array, value: Array | float, axis: int) -> None:
     places = [torch.arange(n).view(-1, *(1,) * (last - i)) for i, n in enumerate(x.shape)]
     places[axis] = place
     x[tuple(places)] = value
+
+
+def lower(x: Array, place: Array, by: Array, axis: int) -> None:
+    """Take a number of each row off those entries."""
+    x.scatter_add_(axis, place, by.neg())
+
+
+def divide(a: Array | float, x: Array) -> Array:
+    """A quotient; a Python number becomes a tensor sooner here than in the operation."""
+    return torch.div(torch.scalar_tensor(a, dtype=x.dtype) if isinstance(a, float) else a, x)
+
+
+def number(value: float, like: Array) -> Array:
+    """A number, over another one."""
+    return like.fill_(value)
 
 
 def copy(x: Array, *, out: Array) -> Array:
