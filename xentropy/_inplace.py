@@ -119,7 +119,7 @@ class Ops(Protocol):
         """Take a number of each row off those entries."""
 
     def number(self, value: float, like: Array) -> Array:
-        """A number as an array of no dimensions, which may be written over ``like``, one as well."""
+        """A number as an array of no dimensions; it may be written over ``like``, one as well."""
         ...
 
     def squeeze(self, x: Array, axis: int) -> Array:

@@ -66,9 +66,9 @@ def plain_divisor(rule: RowLoss, leaves: Leaves) -> float | None:
 
 
 def share_of(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Numbers) -> Numbers:
-    """The gradient by every row's loss, given that by the reduced one; over nothing a mean has none.
+    """The gradient by every row's loss, given that by the reduced one: one number, or one for each.
 
-    A number, or one for each row where nothing is reduced.
+    A mean over nothing has none.
     """
     if rule.reduction == "none":
         return bar if isinstance(bar, float) else xp.expand_dims(bar, axis=rule.axis)

@@ -27,6 +27,9 @@ class Leaves(NamedTuple):
     alpha: Array = None
 
 
+_OF_LOG_PROBS = ("log_probs", *Leaves._fields[1:])
+
+
 class Left(NamedTuple):
     """What the forward leaves for the pullback: two statistics, the mass and the loss of rows."""
 
@@ -82,8 +85,7 @@ class RowLoss:
     @property
     def names(self) -> tuple[str, ...]:
         """The leaves as the public function calls them."""
-        first = "log_probs" if self.source == "log_probabilities" else "logits"
-        return (first, *Leaves._fields[1:])
+        return _OF_LOG_PROBS if self.source == "log_probabilities" else Leaves._fields
 
     @property
     def bare(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -26,7 +26,8 @@ round = torch.round  # noqa: A001
 ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
-quiet: type[AbstractContextManager[Any]] = torch.no_grad
+# Nothing is recorded where a plan is followed: see `_backend.plan`, and what calls it.
+quiet: type[AbstractContextManager[Any]] = nullcontext
 
 # From here on NumPy asks the system for huge pages, and so spares most page faults.
 _HUGE = 1 << 22
