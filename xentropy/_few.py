@@ -23,10 +23,10 @@ FEW = 1 << 12
 _ROWS = Rows(Coefficients(on=1.0), 1.0, 1.0)
 
 
-def suits(rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether a loss is of few logits that have nothing but labels."""
+def suits(chosen: Plan, rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether a loss is of few logits, in one block, that have nothing but labels."""
     logits, labels, by_class, samples, mask, _, alpha = leaves
-    if not rule.bare or math.prod(logits.shape) > FEW:
+    if not rule.bare or math.prod(logits.shape) > min(FEW, chosen.block_size):
         return False
     if not (by_class is samples is mask is alpha is None):
         return False

@@ -87,7 +87,9 @@ def lower(x: Array, place: Array, by: Array, axis: int) -> None:
 
 def divide(a: Array | float, x: Array) -> Array:
     """A quotient; a Python number becomes a tensor sooner here than in the operation."""
-    return torch.div(torch.scalar_tensor(a, dtype=x.dtype) if isinstance(a, float) else a, x)
+    if isinstance(a, float):
+        a = torch.scalar_tensor(a, dtype=x.dtype, device=x.device)
+    return torch.div(a, x)
 
 
 def number(value: float, like: Array) -> Array:
@@ -151,4 +153,4 @@ def _huge(size: int) -> Array | None:
 
 def index(labels: Array) -> Array:
     """Labels in the dtype that PyTorch gathers with."""
-    return labels.to(torch.int64)
+    return labels if labels.dtype == torch.int64 else labels.to(torch.int64)
