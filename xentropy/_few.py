@@ -46,11 +46,12 @@ def visit(
     divisor, place = plain_divisor(rule, leaves), ops.place(logits.shape, labels, axis)
     scores, buffer, into = _room(ops, rule, logits, bar, out)
     with ops.quiet():
-        how = {"axis": axis, "temperature": rule.temperature}
-        found, exp = _inplace.visit_few(ops, scores, place, buffer=buffer, **how)
+        found, exp = _inplace.visit_few(
+            ops, scores, place, axis=axis, temperature=rule.temperature, buffer=buffer
+        )
         losses = _inplace.losses(ops, found, _ROWS, rule.temperature)
         value = _reduced(ops, rule, divisor, losses)
-        if value is None or bar is None:
+        if value is None or into is None:
             return None if value is None else (value, None)
         share = share_of(chosen.xp, rule, divisor, bar) / rule.temperature
         direct = into.dtype == exp.dtype

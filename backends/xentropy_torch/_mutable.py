@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -86,10 +87,15 @@ def lower(x: Array, place: Array, by: Array, axis: int) -> None:
 
 
 def divide(a: Array | float, x: Array) -> Array:
-    """A quotient; a Python number becomes a tensor sooner here than in the operation."""
-    if isinstance(a, float):
-        a = torch.scalar_tensor(a, dtype=x.dtype, device=x.device)
-    return torch.div(a, x)
+    """A quotient."""
+    return torch.div(_scalar(a, x.dtype) if isinstance(a, float) else a, x)
+
+
+# As a rule it is that of the call before, one over the same number of rows.
+@lru_cache(maxsize=16)
+def _scalar(value: float, dtype: DType) -> Array:
+    """A Python number, which would become a tensor anew in every operation."""
+    return torch.scalar_tensor(value, dtype=dtype, device="cpu")
 
 
 def number(value: float, like: Array) -> Array:
