@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xentropy as xe
-from xentropy import _blocks, _direct_visits, _inplace, _threads
+from xentropy import _blocks, _direct_visits, _few, _inplace, _plans, _threads
 from xentropy._options import current
 
 IN_BLOCKS = ("numpy", "torch", "tensorflow")
@@ -45,14 +45,15 @@ OPTIONS: list[dict[str, Any]] = [
 HARD: list[dict[str, Any]] = [{"ignore_index": 1}, {"ignore_index": 1, "z_loss": 0.1}]
 
 
-VISITS = {"short": (_inplace, "LONG", 64), "long": (_inplace, "LONG", 1)}
-VISITS["direct"] = _direct_visits, "FEW", 0
-
-
-@pytest.fixture(params=VISITS)
+@pytest.fixture(params=["short", "long", "direct", "few"])
 def long_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arrays as small as tests can have are visited as long rows and large arrays are, too."""
-    monkeypatch.setattr(*VISITS[request.param])
+    """So few classes, and logits, as tests can have are visited as more of them are, too."""
+    if request.param == "long":
+        monkeypatch.setattr(_inplace, "LONG", 1)
+    if request.param == "direct":
+        monkeypatch.setattr(_direct_visits, "FEW", 0)
+    if request.param != "few":
+        monkeypatch.setattr(_few, "FEW", 0)
 
 
 def rows_of(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -139,6 +140,47 @@ def test_other_losses_are_cut_too(
         found = framework.value_and_grad(loss, *arrays, ignore_index=1, **options)
     for ours, other in zip(found, whole, strict=True):
         np.testing.assert_allclose(ours, other, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize(("shape", "axis"), [*SHAPES, ((5,), 0)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "sum", "ignore_index": 2},
+        {"reduction": "none", "temperature": 0.5},
+        {"normalizer": 3.0, "temperature": 2.0},
+    ],
+    ids=str,
+)
+def test_few_logits_take_their_own_way(
+    framework: Framework,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    axis: int,
+    options: dict[str, Any],
+) -> None:
+    """What has nothing but labels, none of which is ignored, is not cut into blocks at all."""
+    x, labels = problem(shape, axis, hard=True)
+    arrays = framework.array(x, "float64"), framework.array(labels, "int64")
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.cross_entropy(z, labels, axis=axis, **options)
+
+    def refuse(*_: Any) -> Any:
+        raise NotImplementedError
+
+    monkeypatch.setattr(_plans, "_run", refuse)
+    value, grad = framework.value_and_grad(xe.cross_entropy, *arrays, axis=axis, **options)
+    np.testing.assert_allclose(value, exact(x), rtol=1e-12)
+    np.testing.assert_allclose(grad, oracle.gradient(exact, x), rtol=1e-7, atol=1e-9)
+    alone = xe.cross_entropy(*arrays, axis=axis, **options)
+    np.testing.assert_allclose(framework.numpy(alone), value, rtol=1e-15)
+    more = {"reduction": "sum", "ignore_index": int(labels.flat[0])}, {"label_smoothing": 0.1}
+    for other in more:
+        with pytest.raises(NotImplementedError):
+            xe.cross_entropy(*arrays, axis=axis, **other)
 
 
 STRANGE = np.array(

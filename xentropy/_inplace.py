@@ -34,7 +34,7 @@ class Ops(Protocol):
     Sums, maxima and what is picked keep the axis, with length one.
     """
 
-    def subtract(self, a: Array, b: Numbers, *, out: Array) -> Array:
+    def subtract(self, a: Array, b: Numbers, *, out: Array | None) -> Array:
         """a - b."""
         ...
 
@@ -46,12 +46,20 @@ class Ops(Protocol):
         """exp(x)."""
         ...
 
+    def expm1(self, x: Array) -> Array:
+        """exp(x) - 1."""
+        ...
+
     def fraction(self, x: Array, *, out: Array | None) -> Array:
         """x - floor(x) of numbers that are not negative."""
         ...
 
     def reciprocal(self, x: Array) -> Array:
         """1 / x."""
+        ...
+
+    def divide(self, a: Numbers, x: Array) -> Array:
+        """a / x."""
         ...
 
     def log1p(self, x: Array) -> Array:
@@ -110,6 +118,13 @@ class Ops(Protocol):
 
     def put(self, x: Array, place: Any, value: Numbers, axis: int) -> None:
         """Write those entries."""
+
+    def lower(self, x: Array, place: Any, by: Array, axis: int) -> None:
+        """Take a number of each row off those entries."""
+
+    def number(self, value: float, like: Array) -> Array:
+        """A number as an array of no dimensions; it may be written over ``like``, one as well."""
+        ...
 
     def squeeze(self, x: Array, axis: int) -> Array:
         """Without an axis of length one."""
@@ -183,16 +198,11 @@ def visit(
     exponentials. None where a row holds NaN or an infinity that cannot be taken here: it makes r
     NaN, or the sum of t_j (m - x_j).
     """
-    peak = ops.max(scores, axis)
-    below = ops.subtract(scores, peak, out=buffer)
-    if temperature != 1.0:
-        below /= temperature
-    depth = None if t.on is None else ops.pick(below, t.label, axis)
-    gap = _gap(ops, below, t, axis)
-    exp = ops.exp(below, out=buffer)
+    peak, depth, gap, exp = _exponentials(ops, scores, t, axis, temperature, buffer)
     apart = depth is not None and scores.shape[axis] >= LONG
     if apart:
-        rest, least = _but_label(ops, exp, depth, t, axis)
+        rest = _but_label(ops, exp, depth, t, axis)
+        least = ops.smallest(rest)
     else:
         rest, least = _but_top(ops, exp, axis, spare)
     if math.isnan(least) or not (gap is None or ops.finite(gap)):
@@ -200,19 +210,40 @@ def visit(
     return Found(peak, rest, depth, gap), not apart and least < 2
 
 
+def visit_few(
+    ops: Ops, scores: Array, label: Any, *, axis: int, temperature: float, buffer: Array | None
+) -> tuple[Found, Array]:
+    """Visit few rows that have nothing but labels, and their exponentials, less 1 at labels.
+
+    They are visited as long ones are: as little is done as can be. Whether rows are finite is
+    left to their losses.
+    """
+    t = Coefficients(label=label, on=1.0)
+    peak, depth, _, exp = _exponentials(ops, scores, t, axis, temperature, buffer)
+    return Found(peak, _but_label(ops, exp, depth, t, axis), depth, None), exp
+
+
+def _exponentials(
+    ops: Ops, scores: Array, t: Coefficients, axis: int, temperature: float, buffer: Array | None
+) -> tuple[Array, Array | None, Array | None, Array]:
+    """The maxima, how far labels lie below, the gap of other coefficients, the exponentials."""
+    peak = ops.max(scores, axis)
+    below = ops.subtract(scores, peak, out=buffer)
+    if temperature != 1.0:
+        below /= temperature
+    depth = None if t.on is None else ops.pick(below, t.label, axis)
+    gap = _gap(ops, below, t, axis)
+    return peak, depth, gap, ops.exp(below, out=below)
+
+
 # In rows of fewer classes an entry of its own for each row costs more than another visit.
 LONG = 64
 
 
-def _but_label(
-    ops: Ops, exp: Array, depth: Array, t: Coefficients, axis: int
-) -> tuple[Array, float]:
-    """r of rows with labels, whose exponentials are 0 from now on, and the smallest r."""
-    ops.put(exp, t.label, 0.0, axis)
-    others, rest = ops.sum(exp, axis), ops.exp(depth)
-    rest -= ops.ONE
-    rest += others
-    return rest, ops.smallest(rest)
+def _but_label(ops: Ops, exp: Array, depth: Array, t: Coefficients, axis: int) -> Array:
+    """r of rows with labels, whose exponentials are less by 1 from now on."""
+    ops.put(exp, t.label, ops.expm1(depth), axis)
+    return ops.sum(exp, axis)
 
 
 def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Array, float]:
@@ -342,3 +373,11 @@ def gradient_at_label(
     if more is not None:
         apart += more
     return apart / (found.rest + ops.ONE) * (bar / temperature)
+
+
+def gradient_of_few(
+    ops: Ops, exp: Array, found: Found, label: Any, bar: Numbers, *, axis: int, out: Array
+) -> Array:
+    """The gradient of rows that `visit_few` has seen, ``bar`` that of the losses over T."""
+    ops.lower(exp, label, found.rest, axis)
+    return ops.multiply(exp, ops.divide(bar, found.rest + ops.ONE), out=out)

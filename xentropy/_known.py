@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xentropy import _stats, _targets
 from xentropy._blocks import Block, wide
-from xentropy._inplace import Ops, Rows
+from xentropy._inplace import Numbers, Ops, Rows
 from xentropy._rows import Leaves, RowLoss
 from xentropy._stats import Coefficients
 from xentropy._threads import share, taken
@@ -48,12 +48,33 @@ def _none_ignored(xp: Namespace, rule: RowLoss, leaves: Leaves) -> bool:
 
 def _plain(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, float | None]:
     """Labels alone: every row has the coefficient 1, at its label."""
-    label = chosen.ops.index(leaves.targets.reshape(_row_shape(rule, leaves)))
-    rows = Rows(Coefficients(label=label, on=1.0), 1.0, 1.0, rule.z_loss or None)
+    t = Coefficients(label=labels_of(chosen, rule, leaves), on=1.0)
+    return Rows(t, 1.0, 1.0, rule.z_loss or None), True, plain_divisor(rule, leaves)
+
+
+def labels_of(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array:
+    """The labels in a dtype to pick with, the class axis kept."""
+    return chosen.ops.index(leaves.targets.reshape(_row_shape(rule, leaves)))
+
+
+def plain_divisor(rule: RowLoss, leaves: Leaves) -> float | None:
+    """What a mean divides by where every row has the coefficient 1."""
     if rule.reduction != "mean":
-        return rows, True, None
-    count = math.prod(label.shape) if leaves.normalizer is None else leaves.normalizer
-    return rows, True, float(count)
+        return None
+    count = leaves.normalizer
+    return float(math.prod(_row_shape(rule, leaves)) if count is None else count)
+
+
+def share_of(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Numbers) -> Numbers:
+    """The gradient by every row's loss, given that by the reduced one: one number, or one for each.
+
+    A mean over nothing has none.
+    """
+    if rule.reduction == "none":
+        return bar if isinstance(bar, float) else xp.expand_dims(bar, axis=rule.axis)
+    if divisor is None:
+        return float(bar)
+    return float(bar) / divisor if divisor else 0.0
 
 
 def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, float | None]:

@@ -59,12 +59,19 @@ def _all_classes(xp: Namespace, labels: Array, count: int, ignore_index: int | N
     """
     if 0 in labels.shape:
         return True
-    outside = {n for n in _extremes(xp, labels) if not 0 <= n < count}
+    low, high = _extremes(xp, labels)
+    if low >= 0 and high < count:
+        return True
+    outside = {n for n in (low, high) if not 0 <= n < count}
     if outside != {ignore_index}:
-        return not outside
+        return False
     # An ignored row may as well have a label of 0.
     rest = xp.where(labels == ignore_index, xp.zeros_like(labels), labels)
     return all(0 <= n < count for n in _extremes(xp, rest))
+
+
+# Up to so many are looked at sooner as numbers of Python.
+_FEW = 64
 
 
 def _extremes(xp: Namespace, x: Array) -> tuple[int, int]:
@@ -72,6 +79,9 @@ def _extremes(xp: Namespace, x: Array) -> tuple[int, int]:
     low, high = getattr(x, "min", None), getattr(x, "max", None)
     if low is None or high is None:
         return int(xp.min(x)), int(xp.max(x))
+    if x.ndim == 1 and x.shape[0] <= _FEW:
+        numbers = x.tolist()
+        return int(min(numbers)), int(max(numbers))
     return int(low()), int(high())
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from xentropy import _direct_visits
+from xentropy import _direct_visits, _few
 from xentropy._blocks import blocks
-from xentropy._inplace import Numbers, Ops
-from xentropy._known import Plan, known
+from xentropy._inplace import Ops
+from xentropy._known import Plan, known, share_of
 from xentropy._options import current
 from xentropy._rows import Leaves, RowLoss
 from xentropy._threads import cpus
@@ -55,7 +55,9 @@ def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
     """The reduced loss."""
-    return _run(chosen, rule, Leaves(*leaves), None, None)
+    given = Leaves(*leaves)
+    found = _few.visit(chosen, rule, given, None, None) if _few.suits(chosen, rule, given) else None
+    return _run(chosen, rule, given, None, None) if found is None else found[0]
 
 
 def loss_and_gradient(
@@ -68,6 +70,9 @@ def loss_and_gradient(
 ) -> tuple[Array, Array]:
     """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
     given = Leaves(*leaves)
+    found = _few.visit(chosen, rule, given, bar, out) if _few.suits(chosen, rule, given) else None
+    if found is not None:
+        return found
     gradient = chosen.ops.result(given.logits) if out is None else out
     return _run(chosen, rule, given, bar, gradient, over=out is not None), gradient
 
@@ -98,7 +103,7 @@ def _run(
         cuts = blocks(leaves.logits.shape, rule.axis, chosen.block_size, chosen.threads)
         in_place = _in_place(rule, leaves)
         rows, weighed, divisor = known(chosen, rule, leaves, cuts, in_place=in_place)
-        factor = None if bar is None else _spread(chosen.xp, rule, divisor, bar)
+        factor = None if bar is None else share_of(chosen.xp, rule, divisor, bar)
         picked = None
         if in_place and rule.softcap is not None:
             picked = at_label(chosen, rule, leaves, rows)
@@ -111,18 +116,6 @@ def _run(
         else:
             losses = alone(task) if len(cuts) == 1 else shared(task, cuts)
         return _reduced(chosen.xp, rule, divisor, losses)
-
-
-# How losses become one.
-
-
-def _spread(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Array | float) -> Numbers:
-    """The gradient by every row's loss; a mean over nothing has none."""
-    if rule.reduction == "none":
-        return bar if isinstance(bar, float) else xp.expand_dims(bar, axis=rule.axis)
-    if divisor is None:
-        return float(bar)
-    return float(bar) / divisor if divisor else 0.0
 
 
 def _reduced(xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array) -> Array:

@@ -27,6 +27,9 @@ class Leaves(NamedTuple):
     alpha: Array = None
 
 
+_OF_LOG_PROBS = ("log_probs", *Leaves._fields[1:])
+
+
 class Left(NamedTuple):
     """What the forward leaves for the pullback: two statistics, the mass and the loss of rows."""
 
@@ -82,8 +85,14 @@ class RowLoss:
     @property
     def names(self) -> tuple[str, ...]:
         """The leaves as the public function calls them."""
-        first = "log_probs" if self.source == "log_probabilities" else "logits"
-        return (first, *Leaves._fields[1:])
+        return _OF_LOG_PROBS if self.source == "log_probabilities" else Leaves._fields
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is the surprisal of labels, of logits as they are."""
+        if not self.hard or self.source != "logits" or self.link is not None:
+            return False
+        return self.label_smoothing == 0 and self.softcap is None and self.z_loss == 0
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

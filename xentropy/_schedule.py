@@ -6,8 +6,12 @@ from typing import Any
 
 from xentropy import _linear_plans, _plans
 from xentropy._known import Plan
-from xentropy._linear import Head
+from xentropy._linear import Head, LinearLoss
 from xentropy._typing import Array
+
+# The places of the leaves whose gradients are made in the visit: of a head, and of a dense loss.
+_OF_HEAD = tuple(Head._fields.index(name) for name in _linear_plans.MOVING)
+_OF_LOGITS = (0,)
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -17,19 +21,23 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
 
 def moving(rule: Any) -> tuple[int, ...]:
     """The places of the leaves whose gradients are made in the visit."""
-    names = _linear_plans.MOVING if rule.names == Head._fields else rule.names[:1]
-    return tuple(rule.names.index(name) for name in names)
+    return _OF_HEAD if _is_head(rule) else _OF_LOGITS
 
 
 def moves(rule: Any, wanted: tuple[bool, ...]) -> bool:
     """Whether all gradients that are wanted are made in the visit."""
-    here = moving(rule)
-    return all(i in here for i, asked in enumerate(wanted) if asked)
+    if not _is_head(rule):
+        return True not in wanted[1:]
+    return all(i in _OF_HEAD for i, asked in enumerate(wanted) if asked)
+
+
+def _is_head(rule: Any) -> bool:
+    return isinstance(rule, LinearLoss)
 
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
     """The reduced loss."""
-    plans = _linear_plans if rule.names == Head._fields else _plans
+    plans = _linear_plans if _is_head(rule) else _plans
     return plans.loss(chosen, rule, leaves)
 
 
@@ -46,7 +54,7 @@ def loss_and_gradients(
 
     ``out`` is a place for the gradient of a dense loss.
     """
-    if rule.names == Head._fields:
+    if _is_head(rule):
         return _linear_plans.loss_and_gradients(chosen, rule, leaves, wanted, bar=bar)
     if not wanted[0]:
         return _plans.loss(chosen, rule, leaves), (None,) * len(wanted)

@@ -12,7 +12,9 @@ from xentropy._typing import Array, DType
 
 subtract = np.subtract
 multiply = np.multiply
+divide = np.divide
 exp = np.exp
+expm1 = np.expm1
 log1p = np.log1p
 reciprocal = np.reciprocal
 where = np.where
@@ -110,6 +112,16 @@ def pick(x: Array, place: tuple[Array, ...], axis: int) -> Array:  # noqa: ARG00
 def put(x: Array, place: tuple[Array, ...], value: Array | float, axis: int) -> None:  # noqa: ARG001
     """Write those entries."""
     x[place] = value
+
+
+def lower(x: Array, place: tuple[Array, ...], by: Array, axis: int) -> None:  # noqa: ARG001
+    """Take a number of each row off those entries."""
+    x[place] -= by
+
+
+def number(value: float, like: Array) -> Array:
+    """A number as a scalar."""
+    return like.dtype.type(value)
 
 
 def copy(x: Array, *, out: Array) -> Array:

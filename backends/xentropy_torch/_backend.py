@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -114,8 +114,10 @@ class _InBlocks(torch.autograd.Function):
 
 def _among(rule: Rule, moving: tuple[bool, ...]) -> tuple[bool, ...]:
     """Which of all leaves those are that move."""
-    flags = dict(zip(_schedule.moving(rule), moving, strict=True))
-    return tuple(flags.get(i, False) for i in range(len(rule.names)))
+    wanted = [False] * len(rule.names)
+    for place, asked in zip(_schedule.moving(rule), moving, strict=True):
+        wanted[place] = asked
+    return tuple(wanted)
 
 
 def _worth(
@@ -128,9 +130,10 @@ def _worth(
     call = (ctx.plan, ctx.rule, leaves, ctx.wanted)
     if made is None:
         return _schedule.loss_and_gradients(*call, bar=bar)[1]
-    worth, present = float(bar), [x for x in made if x is not None]
+    worth = float(bar)
     if worth == 1.0:
         return made
+    present = [x for x in made if x is not None]
     if abs(worth) < 1.0 and all(x.dtype == ctx.rule.dtype for x in present):
         for x in present:
             x.mul_(worth)
@@ -278,20 +281,21 @@ class TorchBackend(Backend):
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
-        spread = _spread(rule, leaves)
-        if spread is not None:
-            return spread.dressed(self.apply(spread.rule, spread.leaves))
-        compiling, rule = torch.compiler.is_compiling(), _in_slices(rule, leaves)
+        compiling = torch.compiler.is_compiling()
         chosen = None if compiling else plan(rule, leaves)
         if chosen is not None:
             return (_in_blocks(rule, chosen, leaves),)
+        spread = _spread(rule, leaves)
+        if spread is not None:
+            return spread.dressed(self.apply(spread.rule, spread.leaves))
+        rule = _in_slices(rule, leaves)
         if not compiling and _tracing():
             # A trace holds operations, which it can save and differentiate itself.
             return rule.forward(xp, leaves, again=True)[0]
         # Forward mode alone, and what torch.compile traces of torch.func's transforms, does not
         # tell itself by a leaf that requires a gradient; and torch.compile knows no jvp of ours.
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
-        moving = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in leaves)
+        moving = torch.is_grad_enabled() and any(_asked(leaves))
         if compiling and not again and _opaque.suits(rule, leaves):
             return (_opaque.loss(cast("LinearLoss", rule), leaves),)
         if compiling and not again and _fused.suits(rule, leaves):
@@ -366,21 +370,24 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
     """
     if not _schedule.suits(rule, leaves) or not _open(leaves):
         return None
-    if torch.is_grad_enabled():
-        asked = tuple(x is not None and x.requires_grad for x in leaves)
-        if not _schedule.moves(rule, asked):
-            return None
+    if torch.is_grad_enabled() and not _schedule.moves(rule, _asked(leaves)):
+        return None
     return _plans.plan(xp, _mutable, threads=torch.get_num_threads())
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+def _asked(leaves: Sequence[Array | None]) -> tuple[bool, ...]:
+    """Which leaves require a gradient."""
+    return tuple([x is not None and x.requires_grad for x in leaves])
+
+
 def _open(leaves: tuple[Array | None, ...]) -> bool:
     """Whether leaves can be read and written to here and now, and nobody looks on."""
     if _tracing() or _watched() or _pushing() or torch._C._are_functorch_transforms_active():
         return False
-    return all(x is None or (type(x) in _PLAIN and x.device.type == "cpu") for x in leaves)
+    return all(x is None or (type(x) in _PLAIN and x.is_cpu) for x in leaves)
 
 
 def _in_slices(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
@@ -394,7 +401,7 @@ def _in_slices(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
 
 def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Array:
     moving = [leaves[i] for i in _schedule.moving(rule)]
-    if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in moving)):
+    if not (torch.is_grad_enabled() and any(_asked(moving))):
         return _schedule.loss(chosen, rule, leaves)
     return _InBlocks.apply((rule, chosen, leaves), *moving)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from xentropy._typing import Array, DType
 subtract = torch.subtract
 multiply = torch.multiply
 exp = torch.exp
+expm1 = torch.expm1
 log1p = torch.log1p
 reciprocal = torch.reciprocal
 where = torch.where
@@ -27,7 +29,8 @@ ONE = torch.tensor(1.0)
 FEW = 0.0
 # Of float32 a tile of a head's logits is at most 54 MB.
 TILE = 13 << 20
-quiet: type[AbstractContextManager[Any]] = torch.no_grad
+# Nothing is recorded where a plan is followed: see `_backend.plan`, and what calls it.
+quiet: type[AbstractContextManager[Any]] = nullcontext
 
 # From here on NumPy asks the system for huge pages, and so spares most page faults.
 _HUGE = 1 << 22
@@ -87,6 +90,28 @@ def put(x: Array, place: Array, value: Array | float, axis: int) -> None:
     x[tuple(places)] = value
 
 
+def lower(x: Array, place: Array, by: Array, axis: int) -> None:
+    """Take a number of each row off those entries."""
+    x.scatter_add_(axis, place, by.neg())
+
+
+def divide(a: Array | float, x: Array) -> Array:
+    """A quotient."""
+    return torch.div(_scalar(a, x.dtype) if isinstance(a, float) else a, x)
+
+
+# As a rule it is that of the call before, one over the same number of rows.
+@lru_cache(maxsize=16)
+def _scalar(value: float, dtype: DType) -> Array:
+    """A Python number, which would become a tensor anew in every operation."""
+    return torch.scalar_tensor(value, dtype=dtype, device="cpu")
+
+
+def number(value: float, like: Array) -> Array:
+    """A number, over another one."""
+    return like.fill_(value)
+
+
 def copy(x: Array, *, out: Array) -> Array:
     """Write, casting."""
     return out.copy_(x)
@@ -143,4 +168,4 @@ def _huge(size: int) -> Array | None:
 
 def index(labels: Array) -> Array:
     """Labels in the dtype that PyTorch gathers with."""
-    return labels.to(torch.int64)
+    return labels if labels.dtype == torch.int64 else labels.to(torch.int64)
