@@ -207,7 +207,8 @@ def _sum(
     function = _Exponentials(xp, rule, below)
     if ops.sum_rows is not None and leaves.where is None:
         return ops.sum_rows(function, leaves.logits, peak)
-    return cast("Array", xp.sum(function.of(leaves, peak), axis=-1, keepdims=True))
+    total: Array = xp.sum(function.of(leaves, peak), axis=-1, keepdims=True)
+    return total
 
 
 def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
