@@ -18,8 +18,8 @@ from xentropy._linear_plans import MOVING, ROWS
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType, Namespace
 
-# Of float32 a block of logits is 42 MB; a compiler holds an array or two of that size.
-BLOCK = 10 << 20
+# Of float32 a block of logits is 32 MB; a compiler holds an array or two of that size.
+BLOCK = 1 << 23
 
 
 class Sums(NamedTuple):
