@@ -19,6 +19,7 @@ from xentropy.parity.exact._number import (
     ZERO,
     Exact,
     Tensor,
+    depth,
     sure,
     total,
 )
@@ -114,10 +115,14 @@ class LogitPair:
 
     @cached_property
     def log_slack(self) -> mpf:
-        """Epsilons that the common part of every l_j may be off by, ``log(sum(p * exp(D)))``."""
+        """Epsilons that the common part of every l_j may be off by, ``log(sum(p * exp(D)))``.
+
+        Its terms are rounded, and so is their sum, once for each level of a tree over them.
+        """
         moved = mp.fsum(t * d for t, d in zip(self.t, self.apart, strict=True))
-        pairs = enumerate(zip(self.p, self.t, strict=True))
-        return moved + mp.fsum(abs(t - p) * self._unsure(j) for j, (p, t) in pairs if t != p)
+        pairs, sums = enumerate(zip(self.p, self.t, strict=True)), depth(len(self.p))
+        unsure = (abs(t - p) * (self._unsure(j) + sums) for j, (p, t) in pairs if t != p)
+        return moved + mp.fsum(unsure)
 
     def _unsure(self, j: int) -> mpf:
         """Epsilons of what a class moves between the two; one that one of them lacks, all of it."""
