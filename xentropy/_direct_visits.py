@@ -41,9 +41,7 @@ class Found(NamedTuple):
 def reach(task: Task) -> Range | None:
     """The range, or None where more than the loss of labels is wanted, or rows are likely out."""
     rule, rows, xp = task.rule, task.rows, task.plan.xp
-    if not rule.hard or rows.t.spread is not None or rows.z is not None:
-        return None
-    if rule.temperature != 1.0 or rule.softcap is not None or task.leaves.where is not None:
+    if not rule.bare or rule.temperature != 1.0 or task.leaves.where is not None:
         return None
     if math.prod(task.leaves.logits.shape) < FEW:
         return None
@@ -68,7 +66,7 @@ def _spaced(shape: tuple[int, ...], axis: int) -> Block:
 
 def visited(task: Task, known: Range, cuts: list[Block]) -> Array:
     """The losses; a gradient must not lie over the logits, of which some are read once more."""
-    (_, ops, size, threads), shape, axis = task.plan, task.leaves.logits.shape, task.rule.axis
+    (_, ops, size, threads, *_), shape, axis = task.plan, task.leaves.logits.shape, task.rule.axis
     own, others, losses = (per_row(task.plan, task.rule, task.leaves) for _ in range(3))
     share(partial(_visit_blocks, task, own, others), cuts, threads, ops.quiet)
     # What is left to do takes a few numbers of every row.

@@ -23,7 +23,7 @@ FEW = 1 << 12
 _ROWS = Rows(Coefficients(on=1.0), 1.0, 1.0)
 
 
-def suits(chosen: Plan, rule: RowLoss, leaves: Leaves) -> bool:
+def _suits(chosen: Plan, rule: RowLoss, leaves: Leaves) -> bool:
     """Whether a loss is of few logits, in one block, that have nothing but labels."""
     logits, labels, by_class, samples, mask, _, alpha = leaves
     if not rule.bare or math.prod(logits.shape) > min(FEW, chosen.block_size):
@@ -39,8 +39,11 @@ def visit(
 ) -> tuple[Array, Array | None] | None:
     """The reduced loss, and ``bar`` times its gradient if that is not None.
 
-    None where rows are not finite; before that is known nothing is written to ``out``.
+    None where logits are many or have more than labels, and where rows are not finite; before that
+    is known nothing is written to ``out``.
     """
+    if not _suits(chosen, rule, leaves):
+        return None
     ops, logits, axis = chosen.ops, leaves.logits, rule.axis
     labels = labels_of(chosen, rule, leaves)
     divisor, place = plain_divisor(rule, leaves), ops.place(logits.shape, labels, axis)

@@ -15,14 +15,22 @@ from xentropy._stats import Coefficients
 from xentropy._threads import share, taken
 from xentropy._typing import Array, Namespace
 
+# Of float32 a tile is at most 54 MB. For every tile a library that multiplies rearranges the whole
+# weight, and its gradient is read and written once more: so it pays to have few.
+TILE = 13 << 20
+
 
 class Plan(NamedTuple):
-    """A schedule in blocks of rows: operations in place, entries of a block, threads."""
+    """A schedule in blocks of rows: operations in place, entries of a block, threads.
+
+    ``tile`` is about how many logits of a head are made at a time.
+    """
 
     xp: Namespace
     ops: Ops
     block_size: int
     threads: int
+    tile: int = TILE
 
 
 def known(

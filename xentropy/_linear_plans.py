@@ -35,13 +35,6 @@ MOVING = ("hidden", "weight", "bias")
 class Products(Ops, Protocol):
     """What a framework offers beyond, for arrays of two dimensions."""
 
-    TILE: int
-    """About how many logits a tile has.
-
-    For every tile a library that multiplies rearranges the whole weight, and its gradient is read
-    and written once more: so it pays to have few.
-    """
-
     def product(self, a: Array, b: Array, *, out: Array) -> Array:
         """a @ b."""
 
@@ -176,7 +169,7 @@ def _whole(visit: Visit) -> bool:
 
 def _size(visit: Visit) -> int:
     """How many rows a tile of all classes has."""
-    return max(1, (visit.rule.tile or visit.ops.TILE) // int(visit.head.weight.shape[0]))
+    return max(1, (visit.rule.tile or visit.plan.tile) // int(visit.head.weight.shape[0]))
 
 
 def _cuts(visit: Visit) -> list[Bounds]:

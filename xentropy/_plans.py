@@ -56,7 +56,7 @@ def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
     """The reduced loss."""
     given = Leaves(*leaves)
-    found = _few.visit(chosen, rule, given, None, None) if _few.suits(chosen, rule, given) else None
+    found = _few.visit(chosen, rule, given, None, None)
     return _run(chosen, rule, given, None, None) if found is None else found[0]
 
 
@@ -70,7 +70,7 @@ def loss_and_gradient(
 ) -> tuple[Array, Array]:
     """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
     given = Leaves(*leaves)
-    found = _few.visit(chosen, rule, given, bar, out) if _few.suits(chosen, rule, given) else None
+    found = _few.visit(chosen, rule, given, bar, out)
     if found is not None:
         return found
     gradient = chosen.ops.result(given.logits) if out is None else out

@@ -66,7 +66,7 @@ def in_general(task: Task, cuts: list[Block]) -> Array:
 
 def shared(task: Task, cuts: list[Block]) -> Array:
     """The losses, where threads share blocks of rows."""
-    (_, ops, size, threads), rule, leaves = task.plan, task.rule, task.leaves
+    (_, ops, size, threads, *_), rule, leaves = task.plan, task.rule, task.leaves
     losses = per_row(task.plan, rule, leaves)
     found, strange = _room(task), deque[Block]()
     share(partial(_visit_blocks, task, found, losses, strange), cuts, threads, ops.quiet)

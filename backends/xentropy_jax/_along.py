@@ -17,6 +17,7 @@ from jax.interpreters import ad as _ad
 from jax.interpreters import batching, mlir
 
 from xentropy._typing import Array, DType
+from xentropy_jax._devices import on_host
 
 ad: Any = _ad
 
@@ -40,10 +41,8 @@ def _times(bar: Array, one: Any, other: Array, *, dtype: DType) -> Array:
 
 
 def _is_one(bar: Array) -> bool:
-    """Whether a number is known to be 1, and lies on the host: nobody waits for a device."""
-    if isinstance(bar, jax.core.Tracer) or not bar.is_fully_addressable:
-        return False
-    return all(device.platform == "cpu" for device in bar.devices()) and bool(bar == 1)
+    """Whether a number is known to be 1: nobody waits for a device."""
+    return on_host(bar) and bool(bar == 1)
 
 
 def _batch(args: Any, dims: Any, *, dtype: DType) -> tuple[Array, int]:

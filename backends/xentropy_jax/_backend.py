@@ -22,7 +22,7 @@ from xentropy._typing import Array, DType, Kind, Namespace
 from xentropy_jax import _head, _slices, _tangents
 from xentropy_jax._along import along
 from xentropy_jax._apart import apart, joined
-from xentropy_jax._devices import ARRAYS
+from xentropy_jax._devices import ARRAYS, on_host
 from xentropy_jax._groups import JaxGroup, group_of
 from xentropy_jax._xla import XLA
 
@@ -327,10 +327,7 @@ class JaxBackend(Backend):
         """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""
         import numpy as np
 
-        if isinstance(x, jax.core.Tracer) or not x.is_fully_addressable:
-            return None
-        here = all(device.platform == "cpu" for device in x.devices())
-        return (np, np.asarray(x)) if here else None
+        return (np, np.asarray(x)) if on_host(x) else None
 
     def group(self, group: Any) -> JaxGroup:
         """An axis of `jax.shard_map`, by its name."""

@@ -22,6 +22,13 @@ from xentropy._typing import Array
 Form = Callable[..., Any]
 
 
+def on_host(x: Array) -> bool:
+    """Whether an array is concrete and lies in the host's memory."""
+    if isinstance(x, jax.core.Tracer) or not x.is_fully_addressable:
+        return False
+    return all(device.platform == "cpu" for device in x.devices())
+
+
 def by_devices(one: Form, several: Form, *arrays: Array) -> list[Array]:
     """What two functions give alike, as lists: the one for one device, or the one for several.
 

@@ -25,8 +25,6 @@ round = np.rint  # noqa: A001
 ONE = 1
 # NumPy adds up slowly: a quarter of the rows of a block are taken out of it in less time.
 FEW = 0.25
-# Of float32 a tile of a head's logits is at most 54 MB.
-TILE = 13 << 20
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
 _ROUNDING = np.float32(0.75)
 _NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)

@@ -27,8 +27,6 @@ round = torch.round  # noqa: A001
 ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
-# Of float32 a tile of a head's logits is at most 54 MB.
-TILE = 13 << 20
 # Nothing is recorded where a plan is followed: see `_backend.plan`, and what calls it.
 quiet: type[AbstractContextManager[Any]] = nullcontext
 
