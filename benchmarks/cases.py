@@ -15,6 +15,8 @@ TARGETS = ("hard", "soft")
 #: Logits of an untrained model; and of a trained one, whose true class is far ahead.
 ROWS = ("normal", "confident")
 DIRECTIONS = ("forward", "forward+backward")
+#: The mode in which loss and gradient come of one call, without the framework's autograd.
+ITSELF = "value_and_grad"
 #: A dtype, a kind of targets and a kind of rows.
 Kind = tuple[str, str, str]
 MAIN: Kind = ("float32", "hard", "normal")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
-from benchmarks.cases import DENSE, Cell, Dims, size
+from benchmarks.cases import DENSE, ITSELF, Cell, Dims, size
 from benchmarks.contenders import columns
 from benchmarks.floors import fits, met, verdicts
 from benchmarks.report import Comparison, Report, Taken
@@ -15,11 +15,14 @@ from benchmarks.report import Comparison, Report, Taken
 HEADS = {
     ("numpy", "eager"): ("NumPy", ""),
     ("torch", "eager"): ("PyTorch", ""),
+    ("torch", ITSELF): ("PyTorch", ITSELF),
     ("torch", "compiled"): ("PyTorch", "compile"),
     ("tensorflow", "eager"): ("TF", "eager"),
+    ("tensorflow", ITSELF): ("TF", ITSELF),
     ("tensorflow", "tf.function"): ("TF", "function"),
     ("tensorflow", "XLA"): ("TF", "XLA"),
     ("jax", "plain"): ("JAX", "plain"),
+    ("jax", ITSELF): ("JAX", ITSELF),
     ("jax", "jit"): ("JAX", "in jit"),
 }
 #: Beside its ratio to PyTorch, NumPy's to a copy; beside that to a held head, that to chunks.

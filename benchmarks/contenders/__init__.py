@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
 
+from benchmarks.cases import ITSELF
 from benchmarks.contenders._contender import Framework
 
 
@@ -28,9 +29,11 @@ class Backend:
 #: By name, in the order of the columns. NumPy's peers are PyTorch, for gradients, and SciPy.
 BACKENDS = {
     "numpy": Backend(("numpy", "scipy", "torch"), ("eager",)),
-    "torch": Backend(("torch",), ("eager", "compiled"), ("compiled",)),
-    "tensorflow": Backend(("tensorflow",), ("eager", "tf.function", "XLA"), ("tf.function", "XLA")),
-    "jax": Backend(("jax", "optax"), ("plain", "jit")),
+    "torch": Backend(("torch",), ("eager", ITSELF, "compiled"), (ITSELF, "compiled")),
+    "tensorflow": Backend(
+        ("tensorflow",), ("eager", ITSELF, "tf.function", "XLA"), (ITSELF, "tf.function", "XLA")
+    ),
+    "jax": Backend(("jax", "optax"), ("plain", ITSELF, "jit"), (ITSELF,)),
 }
 MODES = tuple(dict.fromkeys(mode for backend in BACKENDS.values() for mode in backend.modes))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from benchmarks.cases import Cell
+import xentropy as xe
+from benchmarks.cases import DENSE, ITSELF, Cell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +61,15 @@ class Pair:
     ours: Contender
     theirs: Contender
     kind: str = "native"
+
+
+def by_itself(cell: Cell, native: Contender, compiled: bool = False) -> list[Pair]:
+    """Ours in that mode, where a cell asks for the gradient of logits."""
+    if cell.loss != DENSE or cell.direction == "forward":
+        return []
+    both = xe.value_and_grad(partial(xe.cross_entropy, axis=cell.axis))
+    ours = Contender("xe.value_and_grad", lambda given: both(*given), compiled)
+    return [Pair(ITSELF, ours, native)]
 
 
 class Framework(Protocol):

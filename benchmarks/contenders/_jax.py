@@ -14,7 +14,7 @@ from jax import numpy as jnp
 import xentropy as xe
 from benchmarks import peak
 from benchmarks.cases import DENSE, Cell
-from benchmarks.contenders._contender import Answer, Contender, Named, Pair
+from benchmarks.contenders._contender import Answer, Contender, Named, Pair, by_itself
 from benchmarks.inputs import Inputs
 
 Operands = tuple[jax.Array, ...]
@@ -48,6 +48,7 @@ class Jax:
         bare = _copy() if cell.loss == DENSE else _products(cell)
         return (
             Pair("plain", plain, theirs),
+            *by_itself(cell, theirs, compiled=True),
             Pair("plain", plain, bare, bare.name),
             Pair("jit", inside, theirs),
         )

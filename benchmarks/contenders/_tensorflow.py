@@ -12,7 +12,7 @@ import tensorflow as tf
 import xentropy as xe
 from benchmarks import peak
 from benchmarks.cases import DENSE, Cell
-from benchmarks.contenders._contender import Answer, Contender, Named, Pair
+from benchmarks.contenders._contender import Answer, Contender, Named, Pair, by_itself
 from benchmarks.inputs import Inputs
 
 Loss = Callable[..., Any]
@@ -39,9 +39,10 @@ class Tensorflow:
         """Each way of running against itself, and eager against what none can avoid."""
         functions = _dense(cell) if cell.loss == DENSE else _head(cell)
         bare = _copy() if cell.loss == DENSE else _products(cell)
-        made = {mode: [_contender(cell, mode, *each) for each in functions] for mode in WAYS}
-        pairs = [Pair(mode, ours, theirs) for mode, (ours, theirs) in made.items()]
-        return [*pairs, Pair("eager", made["eager"][0], bare, bare.name)]
+        made = {m: [_contender(cell, m, *each) for each in functions] for m in WAYS}
+        eager, *compiled = [Pair(m, ours, theirs) for m, (ours, theirs) in made.items()]
+        itself = by_itself(cell, eager.theirs, compiled=True)
+        return [eager, *itself, *compiled, Pair("eager", eager.ours, bare, bare.name)]
 
     def wait(self, result: Any) -> None:
         """Wait for an accelerator."""

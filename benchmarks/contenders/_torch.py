@@ -12,7 +12,7 @@ from torch.nn import functional
 import xentropy as xe
 from benchmarks import peak
 from benchmarks.cases import DENSE, Cell
-from benchmarks.contenders._contender import Answer, Contender, Named, Pair
+from benchmarks.contenders._contender import Answer, Contender, Named, Pair, by_itself
 from benchmarks.inputs import Inputs
 
 Operands = tuple[torch.Tensor, ...]
@@ -47,6 +47,7 @@ class Torch:
             others.append(Contender("chunked", partial(way, _chunked)))
         return (
             Pair("eager", ours, theirs),
+            *by_itself(cell, theirs),
             *(Pair("eager", ours, other, other.name) for other in others),
             Pair("compiled", compiled[0], compiled[1]),
         )

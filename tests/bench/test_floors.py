@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import floors
-from benchmarks.cases import HEAD, Cell
+from benchmarks.cases import HEAD, ITSELF, Cell
 from benchmarks.report import Comparison, Report, Taken, Timing
 from benchmarks.summary import Spread
 
@@ -51,7 +51,10 @@ TABLE = [
     (None, {"rows": "confident"}),
     (None, {"mode": "compiled"}),
     (4.0, {"kind": "PyTorch", "shape": (32, 10)}),
-    (4.0, {"kind": "PyTorch", "shape": (32, 10), "backend": "jax", "mode": "plain"}),
+    (4.0, {"kind": "PyTorch", "shape": (32, 10), "backend": "jax", "mode": ITSELF}),
+    (None, {"kind": "PyTorch", "shape": (32, 10), "backend": "jax", "mode": "plain"}),
+    (0.5, {"mode": ITSELF}),
+    (1.1, {"backend": "jax", "mode": ITSELF}),
     (None, {"shape": (32, 10)}),
     *(
         (most, {"shape": shape, "loss": HEAD, **where})
