@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import processes
 import pytest
 
 import xentropy as xe
@@ -221,3 +222,68 @@ def test_inside_what_is_compiled_itself() -> None:
     value, slope = tf.function(lambda x: both(x, T), jit_compile=True, autograph=False)(logits())
     near(value, LOSSES.mean())
     near(slope, ROWS / N)
+
+
+IN_PARTS = {
+    "rows": (19, K),
+    "few rows": (3, K),
+    "one row": (K,),
+    "images": (2, 40, 21),
+    "classes first": (40, 17),
+}
+AXES = {"images": 1, "classes first": 0}
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "probabilities"])
+@pytest.mark.parametrize("case", IN_PARTS)
+def test_large_losses_are_visited_in_parts(case: str, soft: bool) -> None:
+    shape, axis = IN_PARTS[case], AXES.get(case, -1)
+    rng = np.random.default_rng(5)
+    x, classes = rng.standard_normal(shape) * 2, shape[axis]
+    rows = np.moveaxis(x, axis, -1)
+    labels = rng.integers(0, classes, rows.shape[:-1])
+    weights = rng.random(labels.shape)
+    where = rng.random((*(1 for _ in labels.shape), classes)) < 0.8
+    where = where | (np.eye(classes)[labels].sum(tuple(range(labels.ndim))) > 0)
+    goals = np.eye(classes)[labels]
+    if soft:
+        goals = where * rng.random(rows.shape)
+    options = {
+        "sample_weights": tf.constant(weights, tf.float32),
+        "where": tf.constant(np.moveaxis(where, -1, axis)),
+        "axis": axis,
+        "reduction": "none",
+    }
+    t = tf.constant(np.moveaxis(goals, -1, axis), tf.float32) if soft else tf.constant(labels)
+    with xe.options(compile=True):
+        value, slope = graph(lambda x, t: both(x, t, **options), tf.constant(x, tf.float32), t)
+    exp = np.where(where, np.exp(rows), 0.0)
+    p = exp / exp.sum(-1, keepdims=True)
+    near(value, -weights * (goals * np.log(np.where(where, p, 1.0))).sum(-1), 2e-5)
+    made = weights[..., None] * (goals.sum(-1, keepdims=True) * p - goals)
+    near(slope, np.moveaxis(made, -1, axis), 2e-5)
+
+
+def share_held(rank: processes.Rank, inside: bool | None) -> float | None:  # noqa: ARG001
+    """What a loss in a graph holds at its peak, as a multiple of the logits; None if not known."""
+    x, t = tf.random.normal((256, 8192)), tf.zeros(256, tf.int32)
+    function = tf.function(xe.cross_entropy, autograph=False, jit_compile=inside)
+    function(x, t)
+    memory = tf.config.experimental
+    try:
+        before = memory.get_memory_info("CPU:0")["current"]
+    except ValueError:
+        return None
+    memory.reset_memory_stats("CPU:0")
+    function(x, t)
+    return (memory.get_memory_info("CPU:0")["peak"] - before) / (4 * 256 * 8192)
+
+
+@pytest.mark.parametrize("inside", [None, True], ids=["function", "XLA"])
+def test_exponentials_of_all_rows_are_never_held_together(inside: bool | None) -> None:
+    # The allocator that oneDNN brings is the one that counts.
+    environment = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    (held,) = processes.run(share_held, 1, inside, environment=environment)
+    if held is None:
+        pytest.skip("TensorFlow's allocator does not count here")
+    assert held < 0.6

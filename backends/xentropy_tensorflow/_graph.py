@@ -16,6 +16,7 @@ from xentropy._options import current
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
+from xentropy_tensorflow._graph_parts import visited
 from xentropy_tensorflow._tapes import pushed
 
 T = TypeVar("T")
@@ -77,13 +78,13 @@ def _function(chosen: Form, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def observe(chosen: Form, leaves: tuple[Array | None, ...]) -> tuple[Array, tuple[Array, ...]]:
     """The reduced loss, and what the visit leaves."""
+    rule, given = chosen.rule, Leaves(*leaves)
 
-    def visit(given: Leaves) -> tuple[Array, Left]:
-        left = _fused.observe(xp, Operations(), chosen.rule, given)
-        return _fused.reduced(xp, chosen.rule, given, left), left
+    def visit(given: Leaves) -> Left:
+        return _fused.observe(xp, Operations(), rule, given)
 
-    value, left = _function(chosen, visit)(Leaves(*leaves))
-    return value, tuple(left)
+    left = visited(rule, given, _function(chosen, visit)) if chosen.compiled else visit(given)
+    return _fused.reduced(xp, rule, given, left), tuple(left)
 
 
 def gradient(
