@@ -46,6 +46,10 @@ class Ops(Protocol):
         """exp(x)."""
         ...
 
+    def shares(self, x: Array, axis: int, *, out: Array) -> Array:
+        """exp(x), but for a factor of every row along an axis."""
+        ...
+
     def expm1(self, x: Array) -> Array:
         """exp(x) - 1."""
         ...
