@@ -70,6 +70,7 @@ def range_of(xp: Namespace, dtype: DType, factor: Numbers) -> Range | None:
 def visit(ops: Ops, scores: Array, label: Array, axis: int, buffer: Array) -> Sums:
     """Visit a block of rows once; the exponentials fill the buffer, 0 at the labels' places."""
     exp = ops.shares(scores, axis, out=buffer)
+    exp = ops.exp(scores, out=buffer) if exp is None else exp
     own = ops.pick(exp, label, axis)
     ops.put(exp, label, 0.0, axis)
     return Sums(own, ops.sum(exp, axis))

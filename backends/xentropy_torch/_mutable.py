@@ -37,12 +37,12 @@ _HUGE = 1 << 22
 _WIDE = torch.float32.itemsize
 
 
-def shares(x: Array, axis: int, *, out: Array) -> Array:
-    """exp(x), or a softmax of long rows where that takes less time."""
+def shares(x: Array, axis: int, *, out: Array) -> Array | None:
+    """A softmax of long rows where exp is slow, else None."""
     last = axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG
-    if last and x.dtype == torch.float32 and _slow():
-        return torch.ops.aten._softmax.out(x, -1, half_to_float=False, out=out)
-    return torch.exp(x, out=out)
+    if not (last and x.dtype == torch.float32 and _slow()):
+        return None
+    return torch.ops.aten._softmax.out(x, -1, half_to_float=False, out=out)
 
 
 # A softmax of shorter rows takes longer than exp.
