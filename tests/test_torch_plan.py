@@ -54,6 +54,47 @@ def test_plain_tensors_on_a_host_are_visited_in_blocks() -> None:
     assert (plan.threads, plan.block_size) == (1, 100)
 
 
+def rows_of_all_depths() -> tuple[np.ndarray, np.ndarray]:
+    """Long rows whose labels lie as far above and below the others as a loss can tell."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((256, 300)) * np.where(np.arange(256) % 2, 1.0, 8.0)[:, None]
+    labels = rng.integers(0, 300, 256)
+    x[np.arange(256), labels] += np.linspace(-100, 80, 256)
+    return (x + np.linspace(-30, 30, 256)[::-1, None]).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_both_ways_to_exponentials_are_accurate(slow: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(_mutable, "_slow", lambda: slow)
+    rows, labels = rows_of_all_depths()
+    x = torch.tensor(rows, requires_grad=True)
+    losses = xe.cross_entropy(x, torch.tensor(labels), reduction="none")
+    losses.sum().backward()
+    (mean,) = torch.autograd.grad(xe.cross_entropy(x, torch.tensor(labels)), x)
+    wide, here = rows.astype(np.float64), (np.arange(len(rows)), labels)
+    e = np.exp(wide - wide.max(1, keepdims=True))
+    e[here] = 0
+    own, others = np.exp(wide[here] - wide.max(1)), e.sum(1)
+    wanted = e / (own + others)[:, None]
+    wanted[here] = -others / (own + others)
+    depth, bits = np.ptp(wide, axis=1), 2.0**23
+    assert np.all(np.abs(losses.detach().numpy() / np.log1p(others / own) - 1) * bits <= 4 + depth)
+    for found in (x.grad.numpy(), mean.numpy() * len(rows)):
+        normal = np.abs(wanted) >= np.finfo(np.float32).tiny * len(rows)
+        off = np.abs(found - wanted)[normal] / np.abs(wanted)[normal]
+        assert np.all(off * bits <= 4 + np.broadcast_to(depth[:, None], wanted.shape)[normal])
+
+
+def test_a_softmax_is_taken_of_long_rows_where_exp_is_slow(monkeypatch: Any) -> None:
+    x = torch.tensor([[1.0, 2.0] * _mutable._LONG])
+    for slow, rows in ((False, x), (True, x.T), (True, x.double()), (True, x[:, :10])):
+        monkeypatch.setattr(_mutable, "_slow", lambda slow=slow: slow)
+        assert _mutable.shares(rows, 1, out=torch.empty_like(rows)) is None
+    made = torch.empty_like(x)
+    assert _mutable.shares(x, 1, out=made) is made
+    assert float(made.sum()) == pytest.approx(1.0)
+
+
 class Tagged(torch.Tensor):
     """A subclass may mean something by any operation."""
 

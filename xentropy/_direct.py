@@ -6,7 +6,9 @@ Of the row of a label l count e = exp(x_l) and o, the sum of all the other expon
 
 Those are the four numbers of `_stats` with the label's logit in the place of the maximum: all terms
 have one sign, so nothing cancels. No maximum is looked for and nothing is subtracted from the
-logits, so that two passes are spared, and an exponential has no error but its own.
+logits, so that two passes are spared, and an exponential has no error but its own. A factor that
+all of a row have in common changes nothing, so a framework may take a softmax for exp where that is
+its quicker way: then e + o is about 1.
 
 What it asks for is a range. Sums must not overflow; e must be a normal number, and so must be what
 all of a row is multiplied by, w / (e + o). An exponential that is too small to be normal has lost
@@ -22,6 +24,9 @@ from typing import NamedTuple
 
 from xentropy._inplace import Numbers, Ops
 from xentropy._typing import Array, DType, Namespace
+
+# Of what a sum is no less where it is 1 but for rounding.
+_ONE = 0.99
 
 
 class Sums(NamedTuple):
@@ -64,7 +69,8 @@ def range_of(xp: Namespace, dtype: DType, factor: Numbers) -> Range | None:
 
 def visit(ops: Ops, scores: Array, label: Array, axis: int, buffer: Array) -> Sums:
     """Visit a block of rows once; the exponentials fill the buffer, 0 at the labels' places."""
-    exp = ops.exp(scores, out=buffer)
+    exp = ops.shares(scores, axis, out=buffer)
+    exp = ops.exp(scores, out=buffer) if exp is None else exp
     own = ops.pick(exp, label, axis)
     ops.put(exp, label, 0.0, axis)
     return Sums(own, ops.sum(exp, axis))
@@ -77,7 +83,7 @@ def in_range(ops: Ops, known: Range, sums: Sums, logits: Array) -> bool:
     # Written so that it is False of NaN.
     if not (own >= known.tiny and high <= min(known.most, own * known.huge)):
         return False
-    if low >= 1 or (low >= known.factor and ops.smallest(sums.others) >= known.many):
+    if low >= _ONE or (low >= known.factor and ops.smallest(sums.others) >= known.many):
         return True
     return low >= known.most**-1 and ops.smallest(logits) >= math.log(known.tiny)
 
@@ -89,7 +95,7 @@ def flags(xp: Namespace, known: Range, sums: Sums, logits: Array, axis: int) -> 
     fine = (own >= known.tiny) & (total <= known.most) & (others / own <= known.huge)
     deep = xp.min(logits, axis=axis, keepdims=True) >= math.log(known.tiny)
     deep = deep & (total >= known.most**-1)
-    return fine & ((total >= 1) | ((total >= known.factor) & (others >= known.many)) | deep)
+    return fine & ((total >= _ONE) | ((total >= known.factor) & (others >= known.many)) | deep)
 
 
 def losses(ops: Ops, sums: Sums, mass: Numbers) -> Array:

@@ -20,21 +20,21 @@ from xentropy._threads import cpus
 from xentropy._typing import Array, Namespace
 from xentropy._visits import Task, alone, at_label, in_general, shared
 
-# Of float32 a block is a megabyte: it fits, with the logits it came from, into a second-level
-# cache, and the calls on it cost little beside the work in them.
-BLOCK_SIZE = 1 << 18
+# Of float32 a block is two megabytes, of which a second-level cache holds the most. Half of that
+# would fit, but then threads of Python wait for each other twice as often.
+BLOCK_SIZE = 1 << 19
 
 
 def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
     """The plan in blocks, by the options that hold.
 
     ``threads`` is how many an operation has of its own: then one thread calls them, on blocks
-    that are twice as large for each of these, as each call waits for all of them.
+    that are as large for each of these.
     """
     set_ = current()
     if threads is None:
         return Plan(xp, ops, set_.block_size or BLOCK_SIZE, set_.threads or cpus())
-    return Plan(xp, ops, set_.block_size or 2 * BLOCK_SIZE * threads, 1)
+    return Plan(xp, ops, set_.block_size or BLOCK_SIZE * threads, 1)
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import builtins
 import math
 from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from xentropy._typing import Array, DType
 
@@ -28,6 +31,10 @@ FEW = 0.25
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
 _ROUNDING = np.float32(0.75)
 _NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)
+
+
+def shares(x: Array, axis: int, *, out: Array) -> None:
+    """None: there is no softmax."""
 
 
 def fraction(x: Array, *, out: Array | None) -> Array:
@@ -94,27 +101,75 @@ def finite(x: Array) -> bool:
     return math.isfinite(np.add.reduce(x, axis=None))
 
 
-def place(shape: tuple[int, ...], labels: Array, axis: int) -> tuple[Array, ...]:
-    """An index for every axis."""
-    last = len(shape) - 1
-    places = [np.arange(n).reshape(-1, *(1,) * (last - i)) for i, n in enumerate(shape)]
-    places[axis] = labels
-    return tuple(places)
+class Place:
+    """Where the labels of rows lie, as positions in memory: one index takes less time than several.
+
+    They are found once for arrays that lie alike.
+    """
+
+    def __init__(self, labels: Array, axis: int) -> None:
+        self._labels, self._axis = labels, axis
+        self._strides: tuple[int, ...] = ()
+        self._found: Any = None
+
+    def of(self, x: Array) -> tuple[Array, Any]:
+        """A view of an array, and the labels' index of it."""
+        if any(step < 0 or step % x.itemsize for step in x.strides):
+            return x, self._everywhere(x.shape)
+        steps = tuple(step // x.itemsize for step in x.strides)
+        if self._strides != steps:
+            self._strides, self._found = steps, self._labels * steps[self._axis]
+            self._found += _starts(x.shape, steps, self._axis)
+        return _span(x, steps), self._found
+
+    def _everywhere(self, shape: tuple[int, ...]) -> tuple[Array, ...]:
+        """An index for every axis."""
+        last = len(shape) - 1
+        places = [np.arange(n).reshape(-1, *(1,) * (last - i)) for i, n in enumerate(shape)]
+        places[self._axis] = self._labels
+        return tuple(places)
 
 
-def pick(x: Array, place: tuple[Array, ...], axis: int) -> Array:  # noqa: ARG001
+# Blocks differ by a row at most, in one axis or two.
+@lru_cache(maxsize=4)
+def _starts(shape: tuple[int, ...], steps: tuple[int, ...], axis: int) -> Array:
+    """Where rows begin, the axis kept."""
+    lengths = [1 if i == axis else n for i, n in enumerate(shape)]
+    starts = np.zeros(lengths, np.intp)
+    for i, (n, step) in enumerate(zip(lengths, steps, strict=True)):
+        starts += (np.arange(n) * step).reshape(-1, *(1,) * (len(shape) - 1 - i))
+    return starts
+
+
+def _span(x: Array, steps: tuple[int, ...]) -> Array:
+    """All memory from the first to the last entry of an array."""
+    if x.flags.c_contiguous:
+        return x.reshape(-1)
+    size = 1 + builtins.sum((n - 1) * step for n, step in zip(x.shape, steps, strict=True))
+    return as_strided(x, (size,), (x.itemsize,))
+
+
+def place(shape: tuple[int, ...], labels: Array, axis: int) -> Place:  # noqa: ARG001
+    """The labels, to be found in arrays of this shape."""
+    return Place(labels, axis)
+
+
+def pick(x: Array, place: Place, axis: int) -> Array:  # noqa: ARG001
     """The entries at a place."""
-    return x[place]
+    view, index = place.of(x)
+    return view[index]
 
 
-def put(x: Array, place: tuple[Array, ...], value: Array | float, axis: int) -> None:  # noqa: ARG001
+def put(x: Array, place: Place, value: Array | float, axis: int) -> None:  # noqa: ARG001
     """Write those entries."""
-    x[place] = value
+    view, index = place.of(x)
+    view[index] = value
 
 
-def lower(x: Array, place: tuple[Array, ...], by: Array, axis: int) -> None:  # noqa: ARG001
+def lower(x: Array, place: Place, by: Array, axis: int) -> None:  # noqa: ARG001
     """Take a number of each row off those entries."""
-    x[place] -= by
+    view, index = place.of(x)
+    view[index] -= by
 
 
 def number(value: float, like: Array) -> Array:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import platform
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +35,32 @@ quiet: type[AbstractContextManager[Any]] = nullcontext
 # From here on NumPy asks the system for huge pages, and so spares most page faults.
 _HUGE = 1 << 22
 _WIDE = torch.float32.itemsize
+
+
+def shares(x: Array, axis: int, *, out: Array) -> Array | None:
+    """A softmax of long rows where exp is slow, else None."""
+    last = axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG
+    if not (last and x.dtype == torch.float32 and _slow()):
+        return None
+    return torch.ops.aten._softmax.out(x, -1, half_to_float=False, out=out)
+
+
+# A softmax of shorter rows takes longer than exp.
+_LONG = 128
+
+
+@cache
+def _slow() -> bool:
+    """Whether exp is MKL's and slow, as elsewhere than on Intel's; a softmax is PyTorch's own."""
+    return bool(torch.backends.mkl.is_available() and "AuthenticAMD" in _processor())
+
+
+def _processor() -> str:
+    """What the system says of the processor, its vendor included."""
+    try:
+        return Path("/proc/cpuinfo").read_text("utf-8")[:200]
+    except OSError:
+        return platform.processor()
 
 
 def max(x: Array, axis: int) -> Array:  # noqa: A001
