@@ -158,7 +158,8 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     x = rule.scores(xp, leaves)
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
-    peak = xp.max(x, axis=rule.axis, keepdims=True)
+    peak = _peak(xp, rule, leaves, x)
+    own = None if t.on is None else rule.scores(xp, _there(xp, rule, leaves, t.label))
     if careful:
         rest = _rest_with_care(xp, ops, rule, x, peak)
     else:
@@ -166,15 +167,37 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
         if short:
             rest = _both_sums(xp, ops, rule, leaves, peak)
         else:
-            rest = _one_sum(xp, ops, rule, leaves, peak, _wrong(xp, rule, x, peak, t))
+            # Where labels lie below the top r needs no care: their distance is in the loss.
+            wrong = None if own is None else own < peak
+            rest = _one_sum(xp, ops, rule, leaves, peak, wrong)
     if careful or leaves.where is not None:
         gap = _stats.weigh(xp, t, -_stats.below(xp, x, peak, rule.temperature), rule.axis)
     else:
-        gap = _gap(xp, rule, x, peak, t)
+        gap = _gap(xp, rule, x, peak, t, own)
     mass = _stats.mass(xp, t, rule.axis)
     left = Left(peak, rest, mass, None)
     losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
     return left._replace(losses=rule.with_z(xp, targets, left, losses))
+
+
+def _peak(xp: Namespace, rule: RowLoss, leaves: Leaves, x: Array) -> Array:
+    """The largest score of every row.
+
+    Of narrow logits the largest is looked for before it is widened: what several sums share of
+    widened entries, XLA on a CPU writes to memory.
+    """
+    if rule.softcap is not None or leaves.where is not None:
+        return xp.max(x, axis=rule.axis, keepdims=True)
+    return xp.astype(xp.max(leaves.logits, axis=rule.axis, keepdims=True), rule.dtype)
+
+
+def _there(xp: Namespace, rule: RowLoss, leaves: Leaves, label: Array) -> Leaves:
+    """The logits at the labels, and what masks them; picked before they are widened."""
+    mask = _stats.along(xp, leaves.where, leaves.logits.ndim, rule.axis)
+    pick = partial(_picked, xp, label, rule.axis)
+    if mask is not None:
+        mask = pick(xp.broadcast_to(mask, _stats.shape_of(xp, leaves.logits)))
+    return leaves._replace(logits=pick(leaves.logits), where=mask)
 
 
 def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
@@ -226,11 +249,6 @@ def _apart(xp: Namespace, ops: Compiler, exp: Array, axis: int) -> Array:
     whole = xp.floor(exp)
     below, tops = ops.sum_both(exp - whole, whole, axis)
     return below + (tops - 1)
-
-
-def _wrong(xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients) -> Array | None:
-    """Whether labels lie below the top, where r needs no care: their distance is in the loss."""
-    return None if t.on is None else _stats.pick(xp, x, t.label, rule.axis) < peak
 
 
 def _one_sum(
@@ -287,12 +305,13 @@ def _in_some(
     return pick(~many, _few(many), below, (leaves.logits, peak), rest)
 
 
-def _gap(xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients) -> Array:
-    """The sum of t_j (m - x_j) / T."""
+def _gap(
+    xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients, own: Array | None
+) -> Array:
+    """The sum of t_j (m - x_j) / T; ``own`` are the labels' scores."""
     axis, total = rule.axis, None
     if t.on is not None:
-        own = _stats.below(xp, _stats.pick(xp, x, t.label, axis), peak, rule.temperature)
-        total = times(xp, t.on, -own)
+        total = times(xp, t.on, -_stats.below(xp, own, peak, rule.temperature))
     if t.spread is not None:
         share = xp.sum(t.weights * (peak - x), axis=axis, keepdims=True) / rule.temperature
         total = times(xp, t.spread, share) + (0 if total is None else total)
@@ -338,11 +357,8 @@ def parts(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
     made, factor = _chained(xp, rule, leaves, made), factor / rule.temperature
     if t.on is None:
         return Parts(made, factor, None, None)
-    own, pick = _by_own(xp, rule, x, t, left, z), partial(_picked, xp, t.label, rule.axis)
-    mask = _stats.along(xp, leaves.where, x.ndim, rule.axis)
-    if mask is not None:
-        mask = pick(xp.broadcast_to(mask, _stats.shape_of(xp, x)))
-    there = leaves._replace(logits=pick(leaves.logits), where=mask)
+    there = _there(xp, rule, leaves, t.label)
+    own = _by_own(xp, rule, rule.scores(xp, there), x, t, left, z)
     return Parts(made, factor, t.label, _chained(xp, rule, there, own / rule.temperature))
 
 
@@ -407,11 +423,16 @@ def _by_others(
 
 
 def _by_own(
-    xp: Namespace, rule: RowLoss, x: Array, t: Coefficients, left: Left, z: Array | None
+    xp: Namespace,
+    rule: RowLoss,
+    label: Array,
+    x: Array,
+    t: Coefficients,
+    left: Left,
+    z: Array | None,
 ) -> Array:
     """w p_j - t_j at the label of every row, in the general form: there are few."""
     peak, rest = left.max, left.rest
-    label = _stats.pick(xp, x, t.label, rule.axis)
     depth = _stats.below(xp, label, peak, rule.temperature)
     seen = Shares(depth, xp.exp(depth), label == peak, rest, rest)
     own = t.on

@@ -24,7 +24,7 @@ from xentropy_jax._along import along
 from xentropy_jax._apart import apart, joined
 from xentropy_jax._devices import ARRAYS, on_host
 from xentropy_jax._groups import JaxGroup, group_of
-from xentropy_jax._xla import XLA
+from xentropy_jax._xla import ENTRIES, XLA
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -77,7 +77,7 @@ _LOOPS = _head.Loops()
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _observed(rule: RowLoss, leaves: Leaves) -> tuple[Array, Left]:
     """The reduced loss, and what is left of the rows: constants but for their masses."""
-    left = _fused.observe(jnp, _OPERATIONS, rule, leaves)
+    left = _fused.observe(ENTRIES, _OPERATIONS, rule, leaves)
     return _fused.reduced(jnp, rule, leaves, left), left
 
 
@@ -112,7 +112,7 @@ def _slope(rule: RowLoss, leaves: Leaves, left: Left, direction: Array) -> Array
         spread = _fused.spread(jnp, rule, leaves, left, one)
     direction, at_label = direction.astype(rule.dtype), jnp.zeros_like(factor)
     if own is not None:
-        direction, at_label = apart(direction, label)
+        direction, at_label = apart(direction, label, rule.axis, choose=_chooses(rule, leaves))
         at_label = own * spread * at_label
     along = jnp.sum(made * direction, axis=rule.axis, keepdims=True)
     rows = factor * spread * along + at_label
@@ -121,10 +121,23 @@ def _slope(rule: RowLoss, leaves: Leaves, left: Left, direction: Array) -> Array
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
-    """The gradient by the logits; with the label apart where there are many classes."""
-    if rule.axis == leaves.logits.ndim - 1 and leaves.logits.shape[rule.axis] >= _fused.SHORT:
-        return _fused.parts(jnp, rule, leaves, left)
-    return Parts(_fused.gradient(jnp, rule, leaves, left), jnp.ones_like(left.max), None, None)
+    """The gradient by the logits, with the label apart."""
+    if leaves.logits.dtype != rule.dtype:
+        # Else XLA on a CPU widens the logits once for the loss and the gradient, and writes that
+        # to memory: twice the size of the logits.
+        apart_from_the_loss: Any = jax.lax.optimization_barrier
+        leaves = leaves._replace(logits=apart_from_the_loss(leaves.logits))
+    return _fused.parts(ENTRIES, rule, leaves, left)
+
+
+def _chooses(rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether the label's gradient is chosen at every entry, and not written to its place.
+
+    It is of short rows, of rows that do not lie along the last axis, and of narrow logits.
+    """
+    logits = leaves.logits
+    narrow = bool(logits.dtype != rule.dtype)
+    return narrow or rule.axis != logits.ndim - 1 or bool(logits.shape[rule.axis] < _fused.SHORT)
 
 
 @_gradient.defjvp
@@ -152,7 +165,7 @@ def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, P
 
 
 def _visit(rule: LinearLoss, leaves: Head, wanted: tuple[bool, ...]) -> tuple[Array, Head]:
-    return _linear_scan.visited(jnp, _LOOPS, rule, leaves, wanted)
+    return _linear_scan.visited(ENTRIES, _LOOPS, rule, leaves, wanted)
 
 
 _compiled_visit = jax.jit(_visit, static_argnums=(0, 2))
@@ -269,9 +282,11 @@ def _both(
         value, left = _observed(rule, given)
         rows = _fused.spread(jnp, rule, given, left, jnp.ones_like(value))
         made, factor, label, own = _gradient(rule, given, left)
-        gradient = (made * (rows * factor)).astype(given.logits.dtype)
+        gradient = made * (rows * factor)
         if own is not None:
-            gradient = joined(gradient, label, (rows * own).astype(gradient.dtype))
+            choose = _chooses(rule, given)
+            gradient = joined(gradient, label, rows * own, rule.axis, choose=choose)
+        gradient = gradient.astype(given.logits.dtype)
         return (value,), (gradient, *(None for _ in wanted[1:]))
     if _linear_scan.suits(rule, leaves) and _linear_scan.moves(wanted):
         value, gradients = _both_of_head(rule, wanted, Head(*leaves))

@@ -12,6 +12,24 @@ from xentropy._typing import Array
 from xentropy_jax import _devices
 
 
+class _Entries(_devices.Arrays):
+    """`jax.numpy` for entries that are picked as they are."""
+
+    def take_along_axis(self, x: Array, index: Array, axis: int) -> Array:
+        """Some entries; no derivatives.
+
+        XLA on a CPU widens an array of bfloat16 before it takes entries out, and writes all of it
+        to memory if anything else wants it widened.
+        """
+        if x.dtype.itemsize != jnp.dtype(jnp.uint16).itemsize:
+            return jnp.take_along_axis(x, index, axis=axis)
+        bits = jax.lax.bitcast_convert_type(x, jnp.uint16)
+        return jax.lax.bitcast_convert_type(jnp.take_along_axis(bits, index, axis=axis), x.dtype)
+
+
+ENTRIES = _Entries()
+
+
 @jax.custom_batching.custom_vmap
 def _everywhere(flags: Array) -> Array:
     return jnp.all(flags)
