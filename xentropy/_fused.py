@@ -64,6 +64,13 @@ class Compiler(Protocol):
         """The sums of two arrays along an axis, which is kept, in one visit."""
         ...
 
+    def anew(self, x: Array) -> Array:
+        """The same numbers, of which a compiler does not know that they are the same.
+
+        What two sums share it writes to memory, even one number of a row at every entry.
+        """
+        ...
+
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a loss has these forms: one of logits that no link bends."""
@@ -171,10 +178,10 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
             wrong = None if own is None else own < peak
             rest = _one_sum(xp, ops, rule, leaves, peak, wrong)
     if careful or leaves.where is not None:
-        gap = _stats.weigh(xp, t, -_stats.below(xp, x, peak, rule.temperature), rule.axis)
+        value = -_stats.below(xp, x, peak, rule.temperature)
+        gap, mass = _weighed(xp, ops, t, value, rule.axis)
     else:
-        gap = _gap(xp, rule, x, peak, t, own)
-    mass = _stats.mass(xp, t, rule.axis)
+        gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
     left = Left(peak, rest, mass, None)
     losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
     return left._replace(losses=rule.with_z(xp, targets, left, losses))
@@ -306,19 +313,63 @@ def _in_some(
 
 
 def _gap(
-    xp: Namespace, rule: RowLoss, x: Array, peak: Array, t: Coefficients, own: Array | None
+    xp: Namespace,
+    ops: Compiler,
+    rule: RowLoss,
+    leaves: Leaves,
+    peak: Array,
+    t: Coefficients,
+    own: Array | None,
 ) -> Array:
     """The sum of t_j (m - x_j) / T; ``own`` are the labels' scores."""
-    axis, total = rule.axis, None
+    total = None
     if t.on is not None:
         total = times(xp, t.on, -_stats.below(xp, own, peak, rule.temperature))
-    if t.spread is not None:
-        share = xp.sum(t.weights * (peak - x), axis=axis, keepdims=True) / rule.temperature
-        total = times(xp, t.spread, share) + (0 if total is None else total)
-    if t.dense is not None:
-        dense = xp.sum(t.dense * (peak - x), axis=axis, keepdims=True) / rule.temperature
-        total = dense + (0 if total is None else total)
+    if t.spread is not None or t.dense is not None:
+        others = _gap_of_others(xp, ops, rule, leaves, ops.anew(peak)) / rule.temperature
+        total = others if total is None else total + others
     return total
+
+
+def _gap_of_others(
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
+) -> Array:
+    """The part of the coefficients but for the labels' own, times T."""
+    mine = leaves._replace(logits=ops.anew(leaves.logits), targets=ops.anew(leaves.targets))
+    x, total = rule.scores(xp, mine), None
+    t = _targets.coefficients(xp, rule.targets(xp, mine, x))
+    if t.spread is not None:
+        share = xp.sum(t.weights * (peak - x), axis=rule.axis, keepdims=True)
+        total = times(xp, t.spread, share)
+    if t.dense is not None:
+        dense = xp.sum(t.dense * (peak - x), axis=rule.axis, keepdims=True)
+        total = dense if total is None else total + dense
+    return total
+
+
+def _weighed(
+    xp: Namespace, ops: Compiler, t: Coefficients, value: Array, axis: int
+) -> tuple[Array, Array]:
+    """`_stats.weigh` and `_stats.mass` in sums of pairs, whose terms no compiler holds."""
+    gap: Any = 0
+    mass: Any = 0
+    if t.on is not None:
+        gap, mass = times(xp, t.on, _stats.pick(xp, value, t.label, axis)), t.on
+    if t.spread is not None:
+        share, every = _pair(xp, ops, t.weights, value, axis)
+        gap, mass = gap + times(xp, t.spread, share), mass + t.spread * every
+    if t.dense is not None:
+        share, every = _pair(xp, ops, t.dense, value, axis)
+        gap, mass = gap + share, mass + every
+    return gap, mass
+
+
+def _pair(
+    xp: Namespace, ops: Compiler, weights: Array, value: Array, axis: int
+) -> tuple[Array, Array]:
+    """The sum of weights times values, and that of the weights."""
+    weights = xp.broadcast_to(weights, _stats.shape_of(xp, value))
+    return ops.sum_both(times(xp, weights, value), weights, axis)
 
 
 # The gradient.

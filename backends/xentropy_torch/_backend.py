@@ -214,6 +214,10 @@ class _Inductor:
         """Two sums."""
         return torch.sum(a, axis, keepdim=True), torch.sum(b, axis, keepdim=True)
 
+    def anew(self, x: Array) -> Array:
+        """The same."""
+        return x
+
 
 _INDUCTOR = _Inductor()
 
