@@ -18,7 +18,7 @@ from xentropy import _schedule
 from xentropy._backend import Rule
 from xentropy._dispatch import backend_of
 from xentropy._known import Plan
-from xentropy._typing import Array, DType
+from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._memory import empty, on_host, tensor, view
 from xentropy_tensorflow._tapes import watched
@@ -53,7 +53,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
     chosen = numpy.plan(twin, seen)
     if chosen is None:
         return None
-    ours: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result, "buffer": _buffer})
+    ours: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result})
     return Visit(chosen._replace(ops=ours, tile=TILE), twin, seen)
 
 
@@ -67,11 +67,6 @@ def _of_numpy(rule: Any, index_dtype: Any) -> Any:
 def _result(like: Array) -> Array:
     """An array for a gradient, in memory that TensorFlow takes as it is."""
     return empty(like.shape, like.dtype)
-
-
-def _buffer(shape: tuple[int, ...], dtype: DType, like: Array) -> Array:  # noqa: ARG001
-    """An array of no particular values, in memory that TensorFlow keeps."""
-    return empty(shape, dtype)
 
 
 def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
