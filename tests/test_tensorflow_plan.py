@@ -118,7 +118,7 @@ def test_value_and_grad(visits: list[str]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize("shape", [(N, K), (), (0, 3), (3,)])
+@pytest.mark.parametrize("shape", [(N, K), (), (0, 3), (3,), (1024, 513)])
 def test_tensors_and_arrays_share_memory(dtype: str, shape: tuple[int, ...]) -> None:
     from xentropy_tensorflow import _memory
 
@@ -135,6 +135,25 @@ def test_tensors_and_arrays_share_memory(dtype: str, shape: tuple[int, ...]) -> 
     np.testing.assert_array_equal(given.numpy().astype(float), np.full(shape, 3.0))
     if array.size:
         assert _memory.view(given).ctypes.data == array.ctypes.data
+
+
+def test_large_memory_is_kept_by_tensorflow_and_never_shared() -> None:
+    """Memory that is new to a process costs a pass or more; what a tensor holds is not new."""
+    from xentropy_tensorflow import _memory
+
+    arrays = [_memory.empty((512, 1024), np.float32) for _ in range(3)]
+    for value, array in enumerate(arrays):
+        array[...] = value
+    tensors = [_memory.tensor(array, tf.zeros(())) for array in arrays]
+    owner = arrays[0]
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    assert tf.is_tensor(owner.kept)
+    del arrays, array, owner
+    others = [tf.zeros((512, 1024)) - 7 for _ in range(6)]  # would be in what was freed
+    for value, tensor in enumerate(tensors):
+        np.testing.assert_array_equal(tensor.numpy(), np.float32(value))
+    assert all(float(tf.reduce_max(x)) == -7 for x in others)
 
 
 def test_labels_that_python_has_no_buffers_for() -> None:

@@ -89,7 +89,7 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
     """Labels with weights, smoothing or ignored rows."""
     xp, logits = chosen.xp, leaves.logits
     # All that is asked of it is its dtype and its number of classes.
-    like = chosen.ops.buffer(logits.shape[rule.axis], rule.dtype, logits)
+    like = chosen.ops.buffer((logits.shape[rule.axis],), rule.dtype, logits)
     targets = rule.targets(xp, leaves, _stats.along(xp, like, logits.ndim, rule.axis))
     t = _targets.coefficients(xp, targets)
     mass, own = _stats.mass(xp, t, rule.axis), t.on

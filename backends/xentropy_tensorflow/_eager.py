@@ -53,8 +53,8 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
     chosen = numpy.plan(twin, seen)
     if chosen is None:
         return None
-    aligned: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result})
-    return Visit(chosen._replace(ops=aligned, tile=TILE), twin, seen)
+    ours: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result})
+    return Visit(chosen._replace(ops=ours, tile=TILE), twin, seen)
 
 
 def _of_numpy(rule: Any, index_dtype: Any) -> Any:

@@ -11,6 +11,8 @@ from xentropy._typing import Array, DType
 
 # TensorFlow computes with vectors of this many bytes and wants its memory to begin at one.
 _ALIGNMENT = 64
+# An operation of TensorFlow costs more than what fewer bytes cost.
+_LARGE = 1 << 20
 
 
 def on_host(x: Array) -> bool:
@@ -28,12 +30,29 @@ def view(x: Array) -> np.ndarray:
 
 
 def empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
-    """An array of no particular values where TensorFlow may have it; large ones in huge pages."""
+    """An array of no particular values where TensorFlow may have it; large ones are its own.
+
+    TensorFlow keeps what is freed: memory that is new to the process costs as much as a pass or
+    more, in page faults, and on a virtual machine much more.
+    """
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
+    if size >= _LARGE:
+        with tf.device("CPU:0"):
+            kept = tf.raw_ops.Empty(shape=[size], dtype=tf.uint8, init=False)
+        return np.asarray(_Room(kept)).view(kind).reshape(shape)
     room = np.empty(size + _ALIGNMENT, np.uint8)
     start = -room.ctypes.data % _ALIGNMENT
     return room[start : start + size].view(kind).reshape(shape)
+
+
+class _Room:
+    """The memory of a tensor of bytes that nobody else knows, to be written to."""
+
+    def __init__(self, kept: Array) -> None:
+        seen = np.asarray(memoryview(kept))
+        self.kept = kept
+        self.__array_interface__ = {**seen.__array_interface__, "data": (seen.ctypes.data, False)}
 
 
 def tensor(array: np.ndarray, like: Array) -> Array:
