@@ -112,11 +112,6 @@ def put(x: Array, place: tuple[Array, ...], value: Array | float, axis: int) -> 
     x[place] = value
 
 
-def lower(x: Array, place: tuple[Array, ...], by: Array, axis: int) -> None:  # noqa: ARG001
-    """Take a number of each row off those entries."""
-    x[place] -= by
-
-
 def number(value: float, like: Array) -> Array:
     """A number as a scalar."""
     return like.dtype.type(value)
