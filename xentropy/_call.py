@@ -67,7 +67,8 @@ class Call(NamedTuple, Generic[A]):
 
     def shaped(self, values: tuple[Array, ...]) -> A:
         """The values as the public function returns them."""
-        return cast("A", values[0]) if self.form is None else self.form(*values)
+        first: A = values[0]
+        return first if self.form is None else self.form(*values)
 
 
 def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:

@@ -8,19 +8,24 @@ whether rows are finite is asked once, of what their losses sum to.
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
-from xentropy import _inplace
-from xentropy._inplace import Numbers, Ops, Rows
+from xentropy._inplace import Numbers, Ops
 from xentropy._known import Plan, labels_of, plain_divisor, share_of
 from xentropy._rows import Leaves, RowLoss
-from xentropy._stats import Coefficients
 from xentropy._typing import Array
 
 # So many logits are few.
 FEW = 1 << 12
 
-# Every row has the coefficient 1, at its label.
-_ROWS = Rows(Coefficients(on=1.0), 1.0, 1.0)
+
+class Seen(NamedTuple):
+    """Rows that were visited: their exponentials, e - 1 at the labels, r, and the losses."""
+
+    exp: Array
+    own: Array
+    rest: Array
+    losses: Array
 
 
 def _suits(chosen: Plan, rule: RowLoss, leaves: Leaves) -> bool:
@@ -45,22 +50,17 @@ def visit(
     if not _suits(chosen, rule, leaves):
         return None
     ops, logits, axis = chosen.ops, leaves.logits, rule.axis
-    labels = labels_of(chosen, rule, leaves)
-    divisor, place = plain_divisor(rule, leaves), ops.place(logits.shape, labels, axis)
+    divisor = plain_divisor(rule, leaves)
+    place = ops.place(logits.shape, labels_of(chosen, rule, leaves), axis)
     scores, buffer, into = _room(ops, rule, logits, bar, out)
     with ops.quiet():
-        found, exp = _inplace.visit_few(
-            ops, scores, place, axis=axis, temperature=rule.temperature, buffer=buffer
-        )
-        losses = _inplace.losses(ops, found, _ROWS, rule.temperature)
-        value = _reduced(ops, rule, divisor, losses)
+        seen = _seen(ops, scores, place, axis, rule.temperature, buffer)
+        value = _reduced(ops, rule, divisor, seen.losses)
         if value is None or into is None:
             return None if value is None else (value, None)
         share = share_of(chosen.xp, rule, divisor, bar) / rule.temperature
-        direct = into.dtype == exp.dtype
-        made = _inplace.gradient_of_few(
-            ops, exp, found, place, share, axis=axis, out=into if direct else exp
-        )
+        direct = into.dtype == rule.dtype
+        made = _gradient(ops, seen, place, share, axis, into if direct else seen.exp)
         return value, made if direct else ops.copy(made, out=into)
 
 
@@ -74,6 +74,27 @@ def _room(
         return logits, into if fresh else None, into
     wide = ops.copy(logits, out=ops.buffer(logits.shape, rule.dtype, logits))
     return wide, wide, into
+
+
+def _seen(
+    ops: Ops, scores: Array, place: Any, axis: int, temperature: float, buffer: Array | None
+) -> Seen:
+    """Visit the rows; the exponentials lie in the buffer, if there is one."""
+    exp = ops.subtract(scores, ops.max(scores, axis), out=buffer)
+    if temperature != 1.0:
+        exp /= temperature
+    depth = ops.pick(exp, place, axis)
+    ops.exp(exp, out=exp)
+    own = ops.expm1(depth)
+    ops.put(exp, place, own, axis)
+    rest = ops.sum(exp, axis)
+    return Seen(exp, own, rest, ops.log1p(rest) - depth)
+
+
+def _gradient(ops: Ops, seen: Seen, place: Any, bar: Numbers, axis: int, out: Array) -> Array:
+    """The gradient, ``bar`` that by the losses over T: e p, and at the label (e - 1 - r) p."""
+    ops.put(seen.exp, place, seen.own - seen.rest, axis)
+    return ops.multiply(seen.exp, ops.divide(bar, seen.rest + ops.ONE), out=out)
 
 
 def _reduced(ops: Ops, rule: RowLoss, divisor: float | None, losses: Array) -> Array | None:

@@ -123,9 +123,6 @@ class Ops(Protocol):
     def put(self, x: Array, place: Any, value: Numbers, axis: int) -> None:
         """Write those entries."""
 
-    def lower(self, x: Array, place: Any, by: Array, axis: int) -> None:
-        """Take a number of each row off those entries."""
-
     def number(self, value: float, like: Array) -> Array:
         """A number as an array of no dimensions; it may be written over ``like``, one as well."""
         ...
@@ -214,21 +211,8 @@ def visit(
     return Found(peak, rest, depth, gap), not apart and least < 2
 
 
-def visit_few(
-    ops: Ops, scores: Array, label: Any, *, axis: int, temperature: float, buffer: Array | None
-) -> tuple[Found, Array]:
-    """Visit few rows that have nothing but labels, and their exponentials, less 1 at labels.
-
-    They are visited as long ones are: as little is done as can be. Whether rows are finite is
-    left to their losses.
-    """
-    t = Coefficients(label=label, on=1.0)
-    peak, depth, _, exp = _exponentials(ops, scores, t, axis, temperature, buffer)
-    return Found(peak, _but_label(ops, exp, depth, t, axis), depth, None), exp
-
-
 def _exponentials(
-    ops: Ops, scores: Array, t: Coefficients, axis: int, temperature: float, buffer: Array | None
+    ops: Ops, scores: Array, t: Coefficients, axis: int, temperature: float, buffer: Array
 ) -> tuple[Array, Array | None, Array | None, Array]:
     """The maxima, how far labels lie below, the gap of other coefficients, the exponentials."""
     peak = ops.max(scores, axis)
@@ -377,11 +361,3 @@ def gradient_at_label(
     if more is not None:
         apart += more
     return apart / (found.rest + ops.ONE) * (bar / temperature)
-
-
-def gradient_of_few(
-    ops: Ops, exp: Array, found: Found, label: Any, bar: Numbers, *, axis: int, out: Array
-) -> Array:
-    """The gradient of rows that `visit_few` has seen, ``bar`` that of the losses over T."""
-    ops.lower(exp, label, found.rest, axis)
-    return ops.multiply(exp, ops.divide(bar, found.rest + ops.ONE), out=out)

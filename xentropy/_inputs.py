@@ -7,7 +7,7 @@ import numbers
 import operator
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from xentropy import _errors, _labels
 from xentropy._backend import Backend
@@ -148,7 +148,9 @@ class Inputs:
 
         What a mean over nothing is of has no say in it, NaN neither, where that can be looked at.
         """
-        weights = self.sample_weights(value, self.shape if axis is None else self.rows(axis))
+        weights = value
+        if value is not None:
+            weights = self.sample_weights(value, self.shape if axis is None else self.rows(axis))
         if number is None or not self._is_zero(over, number):
             return weights
         if weights is None:
@@ -175,10 +177,10 @@ class Inputs:
     def normalizer(self, value: Any, reduction: str) -> tuple[Normalizer, Array | None]:
         """The name of the normalizer, and its value where it is given as a number."""
         if isinstance(value, str):
-            choice("normalizer", value, _NORMALIZERS)
+            named = choice("normalizer", value, _NORMALIZERS)
             if reduction != "mean" and value != "weights":
                 raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
-            return cast("Normalizer", value), None
+            return named, None
         if reduction != "mean":
             raise _errors.option("normalizer", "left out unless reduction is 'mean'", value)
         if isinstance(value, numbers.Real) and not 0 <= _plain(value) < math.inf:
@@ -193,15 +195,16 @@ class Inputs:
         if len(shape) == len(self.shape) and same_shape(shape, self.shape):
             self._probabilities(targets, kind, ignore_index)
             return targets, False
-        rule = "labels have its shape without the class axis, probabilities the same shape"
-        self.fit(targets, self.rows(axis), "targets", rule)
+        if not same_shape(shape, self.rows(axis)):
+            rule = "labels have its shape without the class axis, probabilities the same shape"
+            raise _errors.shapes("targets", shape, rule, self.name, self.shape)
         if kind != "integral":
             rule = f"integer labels, or probabilities of shape {_errors.show(self.shape)}"
             raise _errors.dtype("targets", rule, targets.dtype)
         count = self.shape[axis]
         # Of some of the classes nobody knows yet how many there are.
         if count is not None and self.group is None:
-            self.check_labels(targets, count, ignore_index, value)
+            _labels.check_labels(self.backend, targets, count, ignore_index, value)
         return targets, True
 
     def _probabilities(self, targets: Array, kind: str, ignore_index: int | None) -> None:
@@ -244,26 +247,26 @@ def known(function: str, options: Mapping[str, Any], names: Any) -> None:
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
-def choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """An option must be one of its choices."""
+def choice(name: str, value: Any, choices: Sequence[str]) -> Any:
+    """An option that must be one of its choices."""
     if not isinstance(value, str) or value not in choices:
         raise _errors.one_of(name, choices, value)
+    return value
 
 
 def reduction(value: Any) -> Reduction:
     """A reduction."""
-    choice("reduction", value, _REDUCTIONS)
-    return value  # type: ignore[no-any-return]  # one of the choices
+    found: Reduction = choice("reduction", value, _REDUCTIONS)
+    return found
 
 
 def number(name: str, value: Any, rule: str, low: float, high: float, *, open_: bool) -> float:
     """A real option between two bounds, the lower one excluded where it is open."""
-    # Any real number will do; floats, which most are, tell themselves quickest.
-    if type(value) is not float and (
-        isinstance(value, bool) or not isinstance(value, numbers.Real)
-    ):
-        raise _errors.option(name, rule, value)
-    plain = _plain(value)
+    plain: float = value
+    if type(value) is not float:  # most are one, but any real number will do
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise _errors.option(name, rule, value)
+        plain = _plain(value)
     if not (low < plain <= high if open_ else low <= plain <= high):
         raise _errors.option(name, rule, value)
     return plain

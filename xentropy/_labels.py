@@ -76,12 +76,12 @@ _FEW = 64
 
 def _extremes(xp: Namespace, x: Array) -> tuple[int, int]:
     """The smallest and the largest entry; an array's own methods are quickest where it has them."""
+    if hasattr(x, "tolist") and x.ndim == 1 and x.shape[0] <= _FEW:
+        numbers = x.tolist()
+        return int(min(numbers)), int(max(numbers))
     low, high = getattr(x, "min", None), getattr(x, "max", None)
     if low is None or high is None:
         return int(xp.min(x)), int(xp.max(x))
-    if x.ndim == 1 and x.shape[0] <= _FEW:
-        numbers = x.tolist()
-        return int(min(numbers)), int(max(numbers))
     return int(low()), int(high())
 
 

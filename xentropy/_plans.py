@@ -39,7 +39,8 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a rule can be evaluated in blocks of rows: a loss over classes of any row at all."""
-    return isinstance(rule, RowLoss) and 0 not in Leaves(*leaves).logits.shape
+    logits: Array = leaves[0]
+    return isinstance(rule, RowLoss) and 0 not in logits.shape
 
 
 def _in_place(rule: RowLoss, leaves: Leaves) -> bool:

@@ -55,7 +55,8 @@ class Visit(NamedTuple):
     how: Reducer
 
 
-@dataclass(frozen=True)
+# Not frozen, which would take as long for 14 fields as all other checks of the options.
+@dataclass(unsafe_hash=True, slots=True)
 class RowLoss:
     """A loss over classes with everything but the arrays fixed.
 

@@ -59,4 +59,4 @@ def loss_and_gradients(
     if not wanted[0]:
         return _plans.loss(chosen, rule, leaves), (None,) * len(wanted)
     value, made = _plans.loss_and_gradient(chosen, rule, leaves, bar=bar, out=out)
-    return value, (made, *(None for _ in wanted[1:]))
+    return value, (made,) + (None,) * (len(wanted) - 1)

@@ -166,12 +166,6 @@ def put(x: Array, place: Place, value: Array | float, axis: int) -> None:  # noq
     view[index] = value
 
 
-def lower(x: Array, place: Place, by: Array, axis: int) -> None:  # noqa: ARG001
-    """Take a number of each row off those entries."""
-    view, index = place.of(x)
-    view[index] -= by
-
-
 def number(value: float, like: Array) -> Array:
     """A number as a scalar."""
     return like.dtype.type(value)

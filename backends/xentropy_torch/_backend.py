@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -89,15 +89,14 @@ class _InBlocks(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, call: tuple[Any, Plan, tuple[Array | None, ...]], *_: Array | None
+        ctx: Any, call: tuple[Plan, Any, tuple[Array | None, ...], tuple[bool, ...]], *_: Any
     ) -> Array:
-        ctx.rule, ctx.plan, leaves = call
-        ctx.gradients = None
+        chosen, rule, leaves, wanted = call
+        ctx.plan, ctx.rule, ctx.wanted, ctx.gradients = chosen, rule, wanted, None
         ctx.save_for_backward(*leaves)
-        ctx.wanted = _among(ctx.rule, ctx.needs_input_grad[1:])
-        if ctx.rule.reduction == "none":  # the gradient waits for what each row is worth
-            return _schedule.loss(ctx.plan, ctx.rule, leaves)
-        loss, ctx.gradients = _schedule.loss_and_gradients(ctx.plan, ctx.rule, leaves, ctx.wanted)
+        if rule.reduction == "none":  # the gradient waits for what each row is worth
+            return _schedule.loss(chosen, rule, leaves)
+        loss, ctx.gradients = _schedule.loss_and_gradients(chosen, rule, leaves, wanted)
         return loss
 
     @staticmethod
@@ -109,15 +108,7 @@ class _InBlocks(torch.autograd.Function):
             # They are given away, so that no copies are made; who comes again has them made again.
             made, ctx.gradients = ctx.gradients, None
             found = _worth(ctx, leaves, made, bar)
-        return None, *(found[i] for i in _schedule.moving(ctx.rule))
-
-
-def _among(rule: Rule, moving: tuple[bool, ...]) -> tuple[bool, ...]:
-    """Which of all leaves those are that move."""
-    wanted = [False] * len(rule.names)
-    for place, asked in zip(_schedule.moving(rule), moving, strict=True):
-        wanted[place] = asked
-    return tuple(wanted)
+        return None, *[found[i] for i in _schedule.moving(ctx.rule)]
 
 
 def _worth(
@@ -254,7 +245,7 @@ class TorchBackend(Backend):
         """On the host, and neither traced, faked, spread nor under a function transform."""
         if type(x) not in _PLAIN and _is_spread(x):
             return None
-        if x.device.type != "cpu" or torch.compiler.is_compiling() or _tracing() or _watched():
+        if not x.is_cpu or torch.compiler.is_compiling() or _tracing() or _watched():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
@@ -286,9 +277,10 @@ class TorchBackend(Backend):
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, attached to autograd where anything requires a gradient."""
         compiling = torch.compiler.is_compiling()
-        chosen = None if compiling else plan(rule, leaves)
+        asked = _asked(leaves)
+        chosen = None if compiling else plan(rule, leaves, asked)
         if chosen is not None:
-            return (_in_blocks(rule, chosen, leaves),)
+            return (_in_blocks(chosen, rule, leaves, asked),)
         spread = _spread(rule, leaves)
         if spread is not None:
             return spread.dressed(self.apply(spread.rule, spread.leaves))
@@ -299,12 +291,11 @@ class TorchBackend(Backend):
         # Forward mode alone, and what torch.compile traces of torch.func's transforms, does not
         # tell itself by a leaf that requires a gradient; and torch.compile knows no jvp of ours.
         again = _pushing() or (compiling and torch._C._are_functorch_transforms_active())
-        moving = torch.is_grad_enabled() and any(_asked(leaves))
         if compiling and not again and _opaque.suits(rule, leaves):
             return (_opaque.loss(cast("LinearLoss", rule), leaves),)
         if compiling and not again and _fused.suits(rule, leaves):
             rule = _fused.Fused(cast("RowLoss", rule), _INDUCTOR)
-        if not moving or (again and compiling):
+        if True not in asked or (again and compiling):
             return rule.forward(xp, leaves, again=again)[0]
         attached = _Attached if compiling else _AttachedBothWays
         outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
@@ -365,8 +356,10 @@ def _same(x: Array, out: Array) -> bool:
     return bool(here == (out.data_ptr(), out.shape, out.stride(), out.dtype))
 
 
-def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
-    """How an eager rule is evaluated: in blocks of rows, or whole.
+def plan(
+    rule: Rule, leaves: tuple[Array | None, ...], asked: tuple[bool, ...] | None = None
+) -> Plan | None:
+    """How an eager rule is evaluated, ``asked`` being `_asked` of it: in blocks of rows, or whole.
 
     In blocks what can be visited in place, of plain tensors in a CPU's memory that nothing looks
     into: no trace, no mode, no function transform, no forward mode. PyTorch's operations have
@@ -374,7 +367,7 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
     """
     if not _schedule.suits(rule, leaves) or not _open(leaves):
         return None
-    if torch.is_grad_enabled() and not _schedule.moves(rule, _asked(leaves)):
+    if not _schedule.moves(rule, _asked(leaves) if asked is None else asked):
         return None
     return _plans.plan(xp, _mutable, threads=torch.get_num_threads())
 
@@ -382,8 +375,10 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Plan | None:
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def _asked(leaves: Sequence[Array | None]) -> tuple[bool, ...]:
-    """Which leaves require a gradient."""
+def _asked(leaves: tuple[Array | None, ...]) -> tuple[bool, ...]:
+    """Of which leaves autograd asks the gradient."""
+    if not torch.is_grad_enabled():
+        return (False,) * len(leaves)
     return tuple([x is not None and x.requires_grad for x in leaves])
 
 
@@ -403,11 +398,13 @@ def _in_slices(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
     return replace(rule, plan=_plans.plan(xp, _mutable, threads=torch.get_num_threads()))
 
 
-def _in_blocks(rule: Any, chosen: Plan, leaves: tuple[Array | None, ...]) -> Array:
-    moving = [leaves[i] for i in _schedule.moving(rule)]
-    if not (torch.is_grad_enabled() and any(_asked(moving))):
+def _in_blocks(
+    chosen: Plan, rule: Any, leaves: tuple[Array | None, ...], asked: tuple[bool, ...]
+) -> Array:
+    if True not in asked:
         return _schedule.loss(chosen, rule, leaves)
-    return _InBlocks.apply((rule, chosen, leaves), *moving)
+    moving = [leaves[i] for i in _schedule.moving(rule)]
+    return _InBlocks.apply((chosen, rule, leaves, asked), *moving)
 
 
 backend = TorchBackend("torch", xp, torch.int64)

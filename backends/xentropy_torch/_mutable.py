@@ -116,11 +116,6 @@ def put(x: Array, place: Array, value: Array | float, axis: int) -> None:
     x[tuple(places)] = value
 
 
-def lower(x: Array, place: Array, by: Array, axis: int) -> None:
-    """Take a number of each row off those entries."""
-    x.scatter_add_(axis, place, by.neg())
-
-
 def divide(a: Array | float, x: Array) -> Array:
     """A quotient."""
     return torch.div(_scalar(a, x.dtype) if isinstance(a, float) else a, x)
