@@ -125,8 +125,7 @@ def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
     if leaves.logits.dtype != rule.dtype:
         # Else XLA on a CPU widens the logits once for the loss and the gradient, and writes that
         # to memory: twice the size of the logits.
-        apart_from_the_loss: Any = jax.lax.optimization_barrier
-        leaves = leaves._replace(logits=apart_from_the_loss(leaves.logits))
+        leaves = leaves._replace(logits=_OPERATIONS.anew(leaves.logits))
     return _fused.parts(ENTRIES, rule, leaves, left)
 
 

@@ -28,6 +28,7 @@ class _Entries(_devices.Arrays):
 
 
 ENTRIES = _Entries()
+_barrier: Any = jax.lax.optimization_barrier
 
 
 @jax.custom_batching.custom_vmap
@@ -59,7 +60,7 @@ class XLA:
         return _devices.sum_both(a, b, axis)
 
     def anew(self, x: Array) -> Array:
-        return jax.lax.optimization_barrier(x)
+        return _barrier(x)
 
     def some(
         self,
