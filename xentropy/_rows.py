@@ -55,8 +55,7 @@ class Visit(NamedTuple):
     how: Reducer
 
 
-# Not frozen, which would take as long for 14 fields as all other checks of the options.
-@dataclass(unsafe_hash=True, slots=True)
+@dataclass(frozen=True)
 class RowLoss:
     """A loss over classes with everything but the arrays fixed.
 
