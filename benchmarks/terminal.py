@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks import table
-from benchmarks.cases import DIRECTIONS, HEAD, LOSSES
+from benchmarks.cases import DIRECTIONS, HEAD, ITSELF, LOSSES
 from benchmarks.floors import missed
 from benchmarks.report import Report
 
@@ -50,7 +50,7 @@ def _print_all(
 
 
 def _print(console: Console, title: str, given: str, found: table.Laid) -> None:
-    keys, sections = found
+    keys, sections = _narrow(found)
     shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     shown.add_column(f"\n{given}", no_wrap=True)
     for key in keys:
@@ -60,6 +60,16 @@ def _print(console: Console, title: str, given: str, found: table.Laid) -> None:
         for name, entries in section.rows:
             shown.add_row(name, *map(_styled, entries))
     console.print(shown)
+
+
+def _narrow(found: table.Laid) -> table.Laid:
+    """Without the columns of value_and_grad: a hundred characters have no room for them."""
+    keys, sections = found
+    held = [i for i, key in enumerate(keys) if key.mode != ITSELF]
+    return [keys[i] for i in held], [
+        table.Section(title, [(name, [entries[i] for i in held]) for name, entries in rows])
+        for title, rows in sections
+    ]
 
 
 def _print_lines(
