@@ -148,9 +148,7 @@ class Inputs:
 
         What a mean over nothing is of has no say in it, NaN neither, where that can be looked at.
         """
-        weights = value
-        if value is not None:
-            weights = self.sample_weights(value, self.shape if axis is None else self.rows(axis))
+        weights = self.sample_weights(value, self.shape if axis is None else self.rows(axis))
         if number is None or not self._is_zero(over, number):
             return weights
         if weights is None:
@@ -195,16 +193,15 @@ class Inputs:
         if len(shape) == len(self.shape) and same_shape(shape, self.shape):
             self._probabilities(targets, kind, ignore_index)
             return targets, False
-        if not same_shape(shape, self.rows(axis)):
-            rule = "labels have its shape without the class axis, probabilities the same shape"
-            raise _errors.shapes("targets", shape, rule, self.name, self.shape)
+        rule = "labels have its shape without the class axis, probabilities the same shape"
+        self.fit(targets, self.rows(axis), "targets", rule)
         if kind != "integral":
             rule = f"integer labels, or probabilities of shape {_errors.show(self.shape)}"
             raise _errors.dtype("targets", rule, targets.dtype)
         count = self.shape[axis]
         # Of some of the classes nobody knows yet how many there are.
         if count is not None and self.group is None:
-            _labels.check_labels(self.backend, targets, count, ignore_index, value)
+            self.check_labels(targets, count, ignore_index, value)
         return targets, True
 
     def _probabilities(self, targets: Array, kind: str, ignore_index: int | None) -> None:

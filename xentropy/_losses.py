@@ -337,14 +337,14 @@ def rows(
 ) -> tuple[RowLoss, tuple[Array | None, ...]]:
     """What the losses over classes have in common: the rule and its leaves, validated."""
     # Imported by the first call that needs it: `import xentropy` stays light.
-    from xentropy import _rows
+    from xentropy._rows import RowLoss
 
     place = inputs.axis(axis)
     ignored = _inputs.integer_or_none("ignore_index", ignore_index)
     leaf, hard = inputs.targets(targets, place, ignored)
     reduced = _inputs.reduction(reduction)
     named, number = inputs.normalizer(normalizer, reduced)
-    rule = _rows.RowLoss(
+    rule = RowLoss(
         inputs.dtype,
         inputs.backend.index_dtype,
         place,
