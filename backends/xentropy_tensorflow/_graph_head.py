@@ -55,8 +55,7 @@ class Loops(Operations):
 
     def cut(self, x: Array, start: Any, size: int) -> Array:
         """Some rows, as many as are known beforehand."""
-        rest = x.shape.as_list()[1:]
-        return tf.slice(x, [start, *(0 for _ in rest)], [size, *rest])
+        return xp.part(x, 0, start, size)
 
     def logits(self, rule: RowLoss, rows: Head) -> Array:
         """The logits of rows, in the compute dtype."""

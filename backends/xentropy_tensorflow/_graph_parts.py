@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array
+from xentropy_tensorflow import _namespace as xp
 
 Visit = Callable[[Leaves], Left]
 
@@ -75,10 +76,7 @@ def _part(rule: RowLoss, leaves: Leaves, along: int, start: Array | int, size: i
     without = along - (along > rule.axis)
 
     def cut(x: Array | None, axis: int) -> Array | None:
-        if x is None:
-            return None
-        begin = [start if i == axis else 0 for i in range(x.shape.rank)]
-        return tf.slice(x, begin, [size if i == axis else n for i, n in enumerate(x.shape)])
+        return None if x is None else xp.part(x, axis, start, size)
 
     if mask is not None and mask.shape.rank == logits.shape.rank and mask.shape[along] != 1:
         mask = cut(mask, along)

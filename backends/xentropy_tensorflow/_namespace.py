@@ -86,23 +86,25 @@ def _folded(x: Array, axis: int) -> Array:
     length = x.shape[axis]
     if length is None or length < _LONG:
         return x
-    parts = tf.split(_slice(x, axis, 0, length - length % _PARTS), _PARTS, axis=axis)
+    over = length % _PARTS
+    parts = tf.split(part(x, axis, 0, length - over), _PARTS, axis=axis)
     while len(parts) > 1:
         parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
-    if length % _PARTS == 0:
+    if over == 0:
         return parts[0]
-    rest = _slice(x, axis, length - length % _PARTS, length)
-    return tf.concat([parts[0], rest], axis=axis)
+    return tf.concat([parts[0], part(x, axis, length - over, over)], axis=axis)
 
 
 _LONG = 4096
 _PARTS = 16
 
 
-def _slice(x: Array, axis: int, start: int, stop: int) -> Array:
-    index: list[slice] = [slice(None)] * x.shape.rank
-    index[axis] = slice(start, stop)
-    return x[tuple(index)]
+def part(x: Array, axis: int, start: Any, size: int) -> Array:
+    """So many entries along an axis, as many as are known beforehand wherever they begin."""
+    axis %= x.shape.rank
+    rest = [-1 if n is None else n for n in x.shape.as_list()]
+    begin = [start if i == axis else 0 for i in range(len(rest))]
+    return tf.slice(x, begin, [*rest[:axis], size, *rest[axis + 1 :]])
 
 
 def max(x: Array, axis: int, keepdims: bool = False) -> Array:  # noqa: A001
