@@ -137,6 +137,21 @@ def test_tensors_and_arrays_share_memory(dtype: str, shape: tuple[int, ...]) -> 
         assert _memory.view(given).ctypes.data == array.ctypes.data
 
 
+@pytest.mark.parametrize("shape", [(), (N,), (0,), (1024, 513)])
+def test_numbers_are_copied_into_memory_of_their_own(shape: tuple[int, ...]) -> None:
+    from xentropy_tensorflow import _memory
+
+    array = np.full(shape, 2.5, np.float32)[()]  # a scalar where there are no dimensions
+    made = _memory.copied(array)
+    assert made.shape == shape
+    assert made.dtype == tf.float32
+    assert "CPU" in made.device
+    if array.ndim:
+        array[...] = 0.0
+    np.testing.assert_array_equal(made.numpy(), np.full(shape, 2.5))
+    assert _memory.view(made).ctypes.data % 64 == 0 or array.size == 0
+
+
 def test_large_memory_is_kept_by_tensorflow_and_never_shared() -> None:
     """Memory that is new to a process costs a pass or more; what a tensor holds is not new."""
     from xentropy_tensorflow import _memory

@@ -36,7 +36,9 @@ class TensorFlowBackend(Backend):
 
     def adopt(self, x: Array) -> Array:
         """A variable becomes its value; the tape still sees the variable."""
-        x = tf.convert_to_tensor(x)
+        # Eagerly a tensor stays as it is, which TensorFlow takes long to say; a graph takes it in.
+        if not (isinstance(x, tf.Tensor) and tf.executing_eagerly()):
+            x = tf.convert_to_tensor(x)
         if x.shape.rank is None:
             raise ValueError("a tensor of unknown rank is not supported: set its shape's rank")
         return x
@@ -47,13 +49,14 @@ class TensorFlowBackend(Backend):
 
     def kind(self, x: Array) -> Kind:
         """Which kind of numbers a tensor holds."""
-        if x.dtype.is_floating:
+        dtype = x.dtype
+        if dtype.is_floating:
             return "real floating"
-        if x.dtype.is_integer:
+        if dtype.is_integer:
             return "integral"
-        if x.dtype.is_complex:
+        if dtype.is_complex:
             return "complex floating"
-        return "bool" if x.dtype.is_bool else "other"
+        return "bool" if dtype.is_bool else "other"
 
     def shape(self, x: Array) -> tuple[int | None, ...]:
         """The static shape."""

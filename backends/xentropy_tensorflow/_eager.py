@@ -8,6 +8,7 @@ TensorFlow's own operations.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from xentropy._dispatch import backend_of
 from xentropy._known import Plan
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
-from xentropy_tensorflow._memory import empty, on_host, tensor, view
+from xentropy_tensorflow._memory import copied, empty, on_host, tensor, view
 from xentropy_tensorflow._tapes import watched
 
 # Of float32 a tile of a head's logits is at most 92 MB, a third of what TensorFlow's own takes.
@@ -35,7 +36,7 @@ class Visit(NamedTuple):
     leaves: tuple[Array | None, ...]
 
 
-def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
+def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Visit | None:
     """How a rule is evaluated eagerly: in blocks of rows, or, without a plan, whole.
 
     In blocks what can be visited in place, of eager tensors in a CPU's memory, where no tape
@@ -53,10 +54,18 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Visit | None:
     chosen = numpy.plan(twin, seen)
     if chosen is None:
         return None
-    ours: Any = SimpleNamespace(**{**vars(chosen.ops), "result": _result})
-    return Visit(chosen._replace(ops=ours, tile=TILE), twin, seen)
+    ops: Any = chosen.ops
+    return Visit(chosen._replace(ops=_with_result(ops), tile=TILE), twin, seen)
 
 
+@cache
+def _with_result(ops: Any) -> Any:
+    """NumPy's operations in place, with gradients in memory that TensorFlow takes."""
+    return SimpleNamespace(**{**vars(ops), "result": _result})
+
+
+# A loss is called again and again with the same options.
+@lru_cache(maxsize=32)
 def _of_numpy(rule: Any, index_dtype: Any) -> Any:
     """The same rule with NumPy's dtypes."""
     if hasattr(rule, "loss"):
@@ -73,7 +82,7 @@ def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
     """The loss, with the gradients attached of what anything watches."""
     here = [i for i in _schedule.moving(rule) if leaves[i] is not None and watched(leaves[i])]
     if not here:
-        return tf.convert_to_tensor(_schedule.loss(*chosen))
+        return copied(_schedule.loss(*chosen))
     wanted = tuple(i in here for i in range(len(leaves)))
 
     @tf.custom_gradient
@@ -95,7 +104,7 @@ def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
             gradients = (x for x in found if x is not None)
             return [tensor(x, leaf) for x, leaf in zip(gradients, moving, strict=True)]
 
-        return tf.convert_to_tensor(value), pull
+        return copied(value), pull
 
     return attached(*(leaves[i] for i in here))
 
@@ -106,7 +115,7 @@ def loss_and_gradients(
     """The loss and the gradients of its sum by the wanted leaves, as tensors."""
     value, made = _schedule.loss_and_gradients(*chosen, wanted)
     both = zip(made, leaves, strict=True)
-    return tf.convert_to_tensor(value), tuple(None if g is None else tensor(g, x) for g, x in both)
+    return copied(value), tuple(None if g is None else tensor(g, x) for g, x in both)
 
 
 def _times(

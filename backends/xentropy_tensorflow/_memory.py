@@ -23,10 +23,19 @@ def on_host(x: Array) -> bool:
 def view(x: Array) -> np.ndarray:
     """The memory of an eager tensor, not to be written to; `numpy` itself would copy it."""
     try:
-        return np.asarray(memoryview(_bits(x))).view(x.dtype.as_numpy_dtype)
+        return np.asarray(memoryview(x))
     except (BufferError, ValueError):  # a dtype that Python has no letter for, such as int4
+        return _without_letter(x)
+
+
+def _without_letter(x: Array) -> np.ndarray:
+    """The same of a dtype that Python's buffers do not have."""
+    if x.dtype != tf.bfloat16:
         copied: np.ndarray = x.numpy()
         return copied
+    with tf.device(x.device):
+        bits = tf.bitcast(x, tf.uint16)
+    return np.asarray(memoryview(bits)).view(x.dtype.as_numpy_dtype)
 
 
 def empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
@@ -64,9 +73,8 @@ def tensor(array: np.ndarray, like: Array) -> Array:
         return tf.bitcast(bits, like.dtype)
 
 
-def _bits(x: Array) -> Array:
-    """Python's buffers and DLPack of NumPy have no bfloat16."""
-    if x.dtype != tf.bfloat16:
-        return x
-    with tf.device(x.device):
-        return tf.bitcast(x, tf.uint16)
+def copied(array: np.ndarray) -> Array:
+    """A tensor with the numbers of an array: TensorFlow's own way takes three times as long."""
+    room = empty(array.shape, array.dtype)
+    room[...] = array
+    return tf.experimental.dlpack.from_dlpack(room.__dlpack__())
