@@ -209,13 +209,14 @@ def value_and_grad(
     @wraps(loss)
     def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[Any, Any]:
         call: Call[Any] = prepared(prepare, (*args, *more), {**options, **kwargs})
-        names = (call.rule.names[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
+        own = call.rule.names
+        names = (own[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else wrt
         wanted = _wanted(call, names)
         place = _place(call.rule, of)
         extra = {} if out is None else {"out": _checked_out(call, out, wrt, names[0])}
         found = call.backend.value_and_grad(call.rule, call.leaves, wanted, place, **extra)
         values, gradients = found
-        value, by = call.shaped(values), dict(zip(call.rule.names, gradients, strict=True))
+        value, by = call.shaped(values), dict(zip(own, gradients, strict=True))
         return value, tuple(by[name] for name in wrt) if isinstance(wrt, tuple) else by[names[0]]
 
     return function
@@ -269,14 +270,14 @@ def _place(rule: Rule, of: str | None) -> int:
 
 
 def _wanted(call: Call[Any], names: tuple[str, ...]) -> tuple[bool, ...]:
-    allowed = [name for name in call.rule.names if name not in call.rule.constant]
-    leaves = dict(zip(call.rule.names, call.leaves, strict=True))
+    """Which leaves are differentiated by: all that are named, and they can be."""
+    own, constant = call.rule.names, call.rule.constant
     for name in names:
-        if name not in allowed:
-            raise _errors.one_of("wrt", allowed, name)
-        leaf = leaves[name]
+        if name not in own or name in constant:
+            raise _errors.one_of("wrt", [each for each in own if each not in constant], name)
+        leaf = call.leaves[own.index(name)]
         if leaf is None:
             raise TypeError(f"wrt names {name}, which was not given")
         if call.backend.kind(leaf) != "real floating":
             raise _errors.dtype(name, "floating to differentiate by it", leaf.dtype)
-    return tuple(name in names for name in call.rule.names)
+    return tuple([name in names for name in own])

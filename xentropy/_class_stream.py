@@ -86,10 +86,13 @@ class ClassStream(Generic[A]):
         softcap: float | None = None,
         z_loss: float = 0.0,
     ) -> None:
+        temperature, softcap, z_loss = scaling(temperature, softcap, z_loss)
         options = {
             "ignore_index": _inputs.integer_or_none("ignore_index", ignore_index),
             "label_smoothing": _inputs.fraction("label_smoothing", label_smoothing),
-            **scaling(temperature, softcap, z_loss),
+            "temperature": temperature,
+            "softcap": softcap,
+            "z_loss": z_loss,
         }
         # Imported by the first stream: `import xentropy` stays light.
         from xentropy._class_parts import Given

@@ -116,7 +116,7 @@ def linear_cross_entropy(
         where=where,
         reduction=reduction,
         normalizer=normalizer,
-        **scaling(temperature, softcap, z_loss),
+        scale=scaling(temperature, softcap, z_loss),
     )
     leaves = (inputs.x, inputs.weight, labels, inputs.bias, *others)
     # The rule sees all rows along one axis.

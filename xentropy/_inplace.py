@@ -131,6 +131,10 @@ class Ops(Protocol):
         """Without an axis of length one."""
         ...
 
+    def unsqueeze(self, x: Array, axis: int) -> Array:
+        """With an axis of length one, counted from the front, as a view."""
+        ...
+
     def moveaxis(self, x: Array, source: int, destination: int) -> Array:
         """Another order of the axes."""
         ...

@@ -51,19 +51,23 @@ class Inputs:
 
     def array(self, value: Any, name: str, *, floating: bool = True) -> Array:
         """Another array of the same framework and device, or Python numbers made into one."""
-        if isinstance(value, _PYTHON):
-            return self._made(value, name, floating=floating)
+        if type(value) is not type(self.x):  # most are of the first one's type
+            if isinstance(value, _PYTHON):
+                return self._made(value, name, floating=floating)
+            self._of_one_framework(value, name)
+        array = self.backend.adopt(value)
+        here, there = self.backend.device(self.x), self.backend.device(array)
+        if here != there:
+            raise ValueError(f"{name} is on device {there}, but {self.name} is on {here}")
+        return array
+
+    def _of_one_framework(self, value: Any, name: str) -> None:
         other = backend_of(value, name)
         if other is not self.backend and not self.backend.takes(value):
             raise TypeError(
                 f"{name} is an array of {other.name}, but {self.name} is one of "
                 f"{self.backend.name}: all arrays of a call must be of one framework"
             )
-        array = self.backend.adopt(value)
-        here, there = self.backend.device(self.x), self.backend.device(array)
-        if here != there:
-            raise ValueError(f"{name} is on device {there}, but {self.name} is on {here}")
-        return array
 
     def _made(self, value: Any, name: str, *, floating: bool) -> Array:
         """Python numbers as an array; what a framework says of others does not name them."""

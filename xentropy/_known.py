@@ -62,15 +62,15 @@ def _plain(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, flo
 
 def labels_of(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array:
     """The labels in a dtype to pick with, the class axis kept."""
-    return chosen.ops.index(leaves.targets.reshape(_row_shape(rule, leaves)))
+    return chosen.ops.index(chosen.ops.unsqueeze(leaves.targets, rule.axis))
 
 
 def plain_divisor(rule: RowLoss, leaves: Leaves) -> float | None:
-    """What a mean divides by where every row has the coefficient 1."""
+    """What a mean divides by where every row has a label of coefficient 1."""
     if rule.reduction != "mean":
         return None
     count = leaves.normalizer
-    return float(math.prod(_row_shape(rule, leaves)) if count is None else count)
+    return float(math.prod(leaves.targets.shape) if count is None else count)
 
 
 def share_of(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Numbers) -> Numbers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, SupportsFloat, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsFloat, TypeAlias, TypeVar
 
 from xentropy import _errors, _inputs
 from xentropy._call import Call, of_log_probs, of_logits
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from xentropy._rows import RowLoss
 
 A = TypeVar("A")
+
+# A temperature, a softcap and the weight of a z-loss, in the order of a rule's fields.
+Scaling: TypeAlias = tuple[float, float | None, float]
+UNSCALED: Scaling = (1.0, None, 0.0)
 
 
 @of_logits
@@ -144,7 +148,7 @@ def cross_entropy(
         where=where,
         reduction=reduction,
         normalizer=normalizer,
-        **scaling(temperature, softcap, z_loss),
+        scale=scaling(temperature, softcap, z_loss),
     )
     return Call(inputs.backend, rule, leaves, group=inputs.group, given=targets)
 
@@ -333,7 +337,7 @@ def rows(
     where: Any,
     reduction: Any,
     normalizer: Any,
-    **options: Any,
+    scale: Scaling = UNSCALED,
 ) -> tuple[RowLoss, tuple[Array | None, ...]]:
     """What the losses over classes have in common: the rule and its leaves, validated."""
     # Imported by the first call that needs it: `import xentropy` stays light.
@@ -350,11 +354,11 @@ def rows(
         place,
         hard,
         source,
-        ignore_index=ignored,
-        label_smoothing=_inputs.fraction("label_smoothing", label_smoothing),
-        reduction=reduced,
-        normalizer=named,
-        **options,
+        ignored,
+        _inputs.fraction("label_smoothing", label_smoothing),
+        *scale,
+        reduced,
+        named,
     )
     return rule, (
         inputs.x,
@@ -367,13 +371,13 @@ def rows(
     )
 
 
-def scaling(temperature: Any, softcap: Any, z_loss: Any) -> dict[str, Any]:
+def scaling(temperature: Any, softcap: Any, z_loss: Any) -> Scaling:
     """The options that mean something for logits only, validated."""
-    return {
-        "temperature": _inputs.positive("temperature", temperature),
-        "softcap": None if softcap is None else _inputs.positive("softcap", softcap),
-        "z_loss": _inputs.at_least_zero("z_loss", z_loss),
-    }
+    return (
+        _inputs.positive("temperature", temperature),
+        None if softcap is None else _inputs.positive("softcap", softcap),
+        _inputs.at_least_zero("z_loss", z_loss),
+    )
 
 
 def _only_logits(**options: Any) -> None:

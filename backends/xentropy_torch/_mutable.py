@@ -23,6 +23,7 @@ where = torch.where
 fraction = torch.frac
 moveaxis = torch.moveaxis
 squeeze = torch.squeeze
+unsqueeze = torch.unsqueeze
 zeros = torch.zeros_like
 round = torch.round  # noqa: A001
 # A Python number would become a tensor anew in every operation.
