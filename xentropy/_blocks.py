@@ -35,7 +35,8 @@ def _cut(shape: tuple[int, ...], axis: int, size: int, at: int) -> Iterator[Bloc
         yield (_WHOLE,) * len(shape)
         return
     one = total // shape[at]
-    count = min(shape[at], -(-total // size))
+    count = -(-total // size)
+    count = count if 2 * count <= shape[at] else shape[at]
     for start, stop in _even(shape[at], count):
         here = slice(start, stop)
         if one <= size or stop - start > 1:

@@ -50,13 +50,14 @@ def max(x: Array, axis: int) -> Array:  # noqa: A001
     return np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
-def sum(x: Array, axis: int) -> Array:  # noqa: A001
+def sum(x: Array, axis: int, *, out: Array | None = None) -> Array:  # noqa: A001
     """The sums along an axis."""
     if _narrow(x, axis):
-        return np.add.reduce(_turned(x), axis=0)[..., None]
+        into = None if out is None else out[..., 0]
+        return np.add.reduce(_turned(x), axis=0, out=into)[..., None]
     if axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG:
         x = _folded(x)
-    return np.add.reduce(x, axis=axis, keepdims=True)
+    return np.add.reduce(x, axis=axis, keepdims=True, out=out)
 
 
 # NumPy loops over the rows of a short last axis one by one, and adds up a long one slowly.
@@ -86,9 +87,9 @@ def smallest(x: Array) -> float:
     return float(np.minimum.reduce(x, axis=None))
 
 
-def largest(x: Array) -> float:
-    """The largest entry."""
-    return float(np.maximum.reduce(x, axis=None))
+def extremes(x: Array) -> tuple[float, float]:
+    """The smallest and the largest entry."""
+    return smallest(x), float(np.maximum.reduce(x, axis=None))
 
 
 def count(flags: Array) -> int:
@@ -154,10 +155,11 @@ def place(shape: tuple[int, ...], labels: Array, axis: int) -> Place:  # noqa: A
     return Place(labels, axis)
 
 
-def pick(x: Array, place: Place, axis: int) -> Array:  # noqa: ARG001
+def pick(x: Array, place: Place, axis: int, *, out: Array | None = None) -> Array:  # noqa: ARG001
     """The entries at a place."""
     view, index = place.of(x)
-    return view[index]
+    found = view[index]
+    return found if out is None else copy(found, out=out)
 
 
 def put(x: Array, place: Place, value: Array | float, axis: int) -> None:  # noqa: ARG001
