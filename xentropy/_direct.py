@@ -67,9 +67,7 @@ def range_of(xp: Namespace, dtype: DType, factor: Numbers) -> Range | None:
     return Range(tiny, huge, huge**0.7, tiny / float(info.eps), high)
 
 
-def visit(
-    ops: Ops, scores: Array, label: Array, axis: int, *, buffer: Array, sums: Sums
-) -> None:
+def visit(ops: Ops, scores: Array, label: Array, axis: int, *, buffer: Array, sums: Sums) -> None:
     """Visit a block of rows once, and write their sums.
 
     The exponentials fill the buffer, 0 at the labels' places.
