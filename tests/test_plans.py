@@ -658,6 +658,12 @@ def test_blocks_cover_an_array_once(
     assert (seen == 1).all()
 
 
+@given(n=st.integers(2, 40), size=st.integers(12, 480))
+def test_no_block_is_twice_another(n: int, size: int) -> None:
+    lengths = [len(range(n)[block[0]]) for block in _blocks.blocks((n, 12), 1, size)]
+    assert max(lengths) == 1 or max(lengths) < 2 * min(lengths)
+
+
 @pytest.mark.backends(*IN_BLOCKS)
 @pytest.mark.parametrize("shape", [(3, 20_011), (700, 7), (60, 300)])
 def test_long_and_short_rows(framework: Framework, shape: tuple[int, int]) -> None:

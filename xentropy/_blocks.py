@@ -27,7 +27,10 @@ def blocks(shape: tuple[int, ...], axis: int, size: int, threads: int = 1) -> li
 
 
 def _cut(shape: tuple[int, ...], axis: int, size: int, at: int) -> Iterator[Block]:
-    """Cut along the first axis of rows that is long enough; one that is not, entry by entry."""
+    """Cut along the first axis of rows that is long enough; one that is not, entry by entry.
+
+    So is one that would be cut into ones and twos, as a block should not be twice another.
+    """
     while at < len(shape) and (at == axis or shape[at] == 1):
         at += 1
     total = math.prod(shape)
@@ -35,7 +38,8 @@ def _cut(shape: tuple[int, ...], axis: int, size: int, at: int) -> Iterator[Bloc
         yield (_WHOLE,) * len(shape)
         return
     one = total // shape[at]
-    count = min(shape[at], -(-total // size))
+    count = -(-total // size)
+    count = count if 2 * count <= shape[at] else shape[at]
     for start, stop in _even(shape[at], count):
         here = slice(start, stop)
         if one <= size or stop - start > 1:

@@ -67,23 +67,30 @@ def range_of(xp: Namespace, dtype: DType, factor: Numbers) -> Range | None:
     return Range(tiny, huge, huge**0.7, tiny / float(info.eps), high)
 
 
-def visit(ops: Ops, scores: Array, label: Array, axis: int, buffer: Array) -> Sums:
-    """Visit a block of rows once; the exponentials fill the buffer, 0 at the labels' places."""
+def visit(ops: Ops, scores: Array, label: Array, axis: int, *, buffer: Array, sums: Sums) -> None:
+    """Visit a block of rows once, and write their sums.
+
+    The exponentials fill the buffer, 0 at the labels' places.
+    """
     exp = ops.shares(scores, axis, out=buffer)
     exp = ops.exp(scores, out=buffer) if exp is None else exp
-    own = ops.pick(exp, label, axis)
+    ops.pick(exp, label, axis, out=sums.own)
     ops.put(exp, label, 0.0, axis)
-    return Sums(own, ops.sum(exp, axis))
+    ops.sum(exp, axis, out=sums.others)
 
 
 def in_range(ops: Ops, known: Range, sums: Sums, logits: Array) -> bool:
     """Whether all rows are in range; rarely False where they are."""
-    total = sums.own + sums.others
-    own, low, high = ops.smallest(sums.own), ops.smallest(total), ops.largest(total)
+    (own, most), (others, more) = ops.extremes(sums.own), ops.extremes(sums.others)
     # Written so that it is False of NaN.
-    if not (own >= known.tiny and high <= min(known.most, own * known.huge)):
+    if not (own >= known.tiny and most + more <= min(known.most, own * known.huge)):
         return False
-    if low >= _ONE or (low >= known.factor and ops.smallest(sums.others) >= known.many):
+    # No row has less than the two have apart, and as a rule that is enough.
+    low = own + others
+    if low >= _ONE:
+        return True
+    low = ops.smallest(sums.own + sums.others)
+    if low >= _ONE or (low >= known.factor and others >= known.many):
         return True
     return low >= known.most**-1 and ops.smallest(logits) >= math.log(known.tiny)
 
@@ -98,10 +105,11 @@ def flags(xp: Namespace, known: Range, sums: Sums, logits: Array, axis: int) -> 
     return fine & ((total >= _ONE) | ((total >= known.factor) & (others >= known.many)) | deep)
 
 
-def losses(ops: Ops, sums: Sums, mass: Numbers) -> Array:
-    """w log1p(o / e) of every row."""
-    tail = ops.log1p(sums.others / sums.own)
-    return tail if isinstance(mass, float) and mass == 1.0 else tail * mass
+def losses(ops: Ops, sums: Sums, mass: Numbers, *, out: Array) -> None:
+    """Write w log1p(o / e) of every row."""
+    ops.log1p(sums.others / sums.own, out=out)
+    if not (isinstance(mass, float) and mass == 1.0):
+        ops.multiply(out, mass, out=out)
 
 
 def gradient(ops: Ops, exp: Array, sums: Sums, label: Array, factor: Numbers, axis: int) -> None:

@@ -54,7 +54,10 @@ def _likely(task: Task, known: Range) -> bool:
     xp, axis = task.plan.xp, task.rule.axis
     some = xp.astype(task.leaves.logits[_spaced(task.leaves.logits.shape, axis)], task.rule.dtype)
     total = task.plan.ops.sum(xp.exp(some), axis)
-    return bool(xp.all(_direct.flags(xp, known, Sums(total, total), some, axis)))
+    sums = Sums(total, total)
+    if _direct.in_range(task.plan.ops, known, sums, some):
+        return True
+    return bool(xp.all(_direct.flags(xp, known, sums, some, axis)))
 
 
 def _spaced(shape: tuple[int, ...], axis: int) -> Block:
@@ -83,9 +86,9 @@ def _visit_blocks(task: Task, own: Array, others: Array, left: deque[Block]) -> 
         leaves, into = cut(task.leaves, block, task.rule), part(task.gradient, block)
         whole = into is not None and into.dtype == task.rule.dtype
         buffer = into if whole else room.of(leaves.logits.shape)[0]
-        label = row_labels(task, block, buffer)
-        sums = _direct.visit(ops, scores_of(task, leaves, buffer), label, axis, buffer)
-        own[block], others[block] = sums
+        label, sums = row_labels(task, block, buffer), Sums(own[block], others[block])
+        scores = scores_of(task, leaves, buffer)
+        _direct.visit(ops, scores, label, axis, buffer=buffer, sums=sums)
         if into is not None:
             factor = part(task.rows.mass, block) * part(task.bar, block)
             _direct.gradient(ops, buffer, sums, label, factor, axis)
@@ -100,10 +103,10 @@ def _finish_blocks(task: Task, known: Range, found: Found, left: deque[Block]) -
         flags = None
         if not _direct.in_range(task.plan.ops, known, sums, logits):
             flags = ~_direct.flags(task.plan.xp, known, sums, logits, task.rule.axis)
-        made = _direct.losses(task.plan.ops, sums, part(task.rows.mass, block))
-        task.plan.ops.copy(made, out=found.losses[block])
+        into = found.losses[block]
+        _direct.losses(task.plan.ops, sums, part(task.rows.mass, block), out=into)
         if flags is not None and task.plan.ops.count(flags):
-            _visit_apart(task, block, flags, found.losses[block])
+            _visit_apart(task, block, flags, into)
 
 
 # Rows out of range.

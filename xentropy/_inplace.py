@@ -66,7 +66,7 @@ class Ops(Protocol):
         """a / x."""
         ...
 
-    def log1p(self, x: Array) -> Array:
+    def log1p(self, x: Array, *, out: Array | None = None) -> Array:
         """log(1 + x)."""
         ...
 
@@ -78,7 +78,7 @@ class Ops(Protocol):
         """The maxima along an axis."""
         ...
 
-    def sum(self, x: Array, axis: int) -> Array:
+    def sum(self, x: Array, axis: int, *, out: Array | None = None) -> Array:
         """The sums along an axis."""
         ...
 
@@ -96,8 +96,8 @@ class Ops(Protocol):
         """The smallest entry, NaN if one is."""
         ...
 
-    def largest(self, x: Array) -> float:
-        """The largest entry, NaN if one is."""
+    def extremes(self, x: Array) -> tuple[float, float]:
+        """The smallest and the largest entry, NaN if one is."""
         ...
 
     def count(self, flags: Array) -> int:
@@ -116,7 +116,7 @@ class Ops(Protocol):
         """Where the labels of rows, the axis kept, lie in an array of this shape."""
         ...
 
-    def pick(self, x: Array, place: Any, axis: int) -> Array:
+    def pick(self, x: Array, place: Any, axis: int, *, out: Array | None = None) -> Array:
         """The entries at a place, the axis kept."""
         ...
 

@@ -79,6 +79,10 @@ def _extremes(xp: Namespace, x: Array) -> tuple[int, int]:
     if hasattr(x, "tolist") and x.ndim == 1 and x.shape[0] <= _FEW:
         numbers = x.tolist()
         return int(min(numbers)), int(max(numbers))
+    both = getattr(x, "aminmax", None)
+    if both is not None:
+        low, high = both()
+        return int(low), int(high)
     low, high = getattr(x, "min", None), getattr(x, "max", None)
     if low is None or high is None:
         return int(xp.min(x)), int(xp.max(x))

@@ -50,18 +50,19 @@ def max(x: Array, axis: int) -> Array:  # noqa: A001
     return np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
-def sum(x: Array, axis: int) -> Array:  # noqa: A001
+def sum(x: Array, axis: int, *, out: Array | None = None) -> Array:  # noqa: A001
     """The sums along an axis."""
+    into = None if out is None else out[..., 0]
     if _narrow(x, axis):
-        return np.add.reduce(_turned(x), axis=0)[..., None]
-    if axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG:
-        x = _folded(x)
-    return np.add.reduce(x, axis=axis, keepdims=True)
+        return np.add.reduce(_turned(x), axis=0, out=into)[..., None]
+    if axis in (-1, x.ndim - 1) and x.shape[-1] > _SHORT:
+        return np.einsum("...i->...", _folded(x), out=into)[..., None]
+    return np.add.reduce(x, axis=axis, keepdims=True, out=out)
 
 
-# NumPy loops over the rows of a short last axis one by one, and adds up a long one slowly.
-_SHORT, _MANY = 32, 1 << 12
-_LONG, _PARTS = 1 << 13, 16
+# NumPy loops over the rows of a short last axis one by one, and its reduce adds up a long one in
+# twice the time that einsum takes, which loses more digits where it adds up more than so many.
+_SHORT, _MANY, _LONG = 32, 1 << 12, 512
 
 
 def _narrow(x: Array, axis: int) -> bool:
@@ -75,10 +76,13 @@ def _turned(x: Array) -> Array:
 
 
 def _folded(x: Array) -> Array:
-    """A long last axis folded by adding its parts, which vectorises, and what is left over."""
-    length = x.shape[-1] // _PARTS
-    whole = x[..., : length * _PARTS].reshape(*x.shape[:-1], _PARTS, length)
-    return np.concatenate((np.add.reduce(whole, axis=-2), x[..., length * _PARTS :]), axis=-1)
+    """The sums of parts of a long last axis, and what is left over; a short one as it is."""
+    parts = -(-x.shape[-1] // _LONG)
+    if parts == 1:
+        return x
+    length = x.shape[-1] // parts
+    whole = x[..., : parts * length].reshape(*x.shape[:-1], parts, length)
+    return np.concatenate((np.einsum("...i->...", whole), x[..., parts * length :]), axis=-1)
 
 
 def smallest(x: Array) -> float:
@@ -86,9 +90,9 @@ def smallest(x: Array) -> float:
     return float(np.minimum.reduce(x, axis=None))
 
 
-def largest(x: Array) -> float:
-    """The largest entry."""
-    return float(np.maximum.reduce(x, axis=None))
+def extremes(x: Array) -> tuple[float, float]:
+    """The smallest and the largest entry."""
+    return smallest(x), float(np.maximum.reduce(x, axis=None))
 
 
 def count(flags: Array) -> int:
@@ -154,10 +158,11 @@ def place(shape: tuple[int, ...], labels: Array, axis: int) -> Place:  # noqa: A
     return Place(labels, axis)
 
 
-def pick(x: Array, place: Place, axis: int) -> Array:  # noqa: ARG001
+def pick(x: Array, place: Place, axis: int, *, out: Array | None = None) -> Array:  # noqa: ARG001
     """The entries at a place."""
     view, index = place.of(x)
-    return view[index]
+    found = view[index]
+    return found if out is None else copy(found, out=out)
 
 
 def put(x: Array, place: Place, value: Array | float, axis: int) -> None:  # noqa: ARG001

@@ -69,9 +69,9 @@ def max(x: Array, axis: int) -> Array:  # noqa: A001
     return torch.amax(x, axis, keepdim=True)
 
 
-def sum(x: Array, axis: int) -> Array:  # noqa: A001
+def sum(x: Array, axis: int, *, out: Array | None = None) -> Array:  # noqa: A001
     """The sums along an axis."""
-    return torch.sum(x, axis, keepdim=True)
+    return torch.sum(x, axis, keepdim=True, out=out)
 
 
 def smallest(x: Array) -> float:
@@ -79,9 +79,10 @@ def smallest(x: Array) -> float:
     return float(x.amin())
 
 
-def largest(x: Array) -> float:
-    """The largest entry."""
-    return float(x.amax())
+def extremes(x: Array) -> tuple[float, float]:
+    """The smallest and the largest entry."""
+    low, high = torch.aminmax(x)
+    return float(low), float(high)
 
 
 def count(flags: Array) -> int:
@@ -99,15 +100,15 @@ def place(shape: tuple[int, ...], labels: Array, axis: int) -> Array:  # noqa: A
     return labels
 
 
-def pick(x: Array, place: Array, axis: int) -> Array:
+def pick(x: Array, place: Array, axis: int, *, out: Array | None = None) -> Array:
     """The entries at a place."""
-    return torch.gather(x, axis, place)
+    return torch.gather(x, axis, place, out=out)
 
 
 def put(x: Array, place: Array, value: Array | float, axis: int) -> None:
     """Write those entries; narrow dtypes by an index for every axis, scatter_ would copy all x."""
     if isinstance(value, float):  # scatter_ takes twice as long with a number
-        value = x.new_full((), value).expand(place.shape)
+        value = _scalar(value, x.dtype).expand(place.shape)
     if x.itemsize >= _WIDE:
         x.scatter_(axis, place, value)
         return
