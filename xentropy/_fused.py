@@ -166,7 +166,7 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
     peak = _peak(xp, rule, leaves, x)
-    own = None if t.on is None else own_scores(xp, rule, leaves, t)
+    own = None if t.on is None else own_scores(xp, rule, leaves, t.label)
     if careful:
         rest = _rest_with_care(xp, ops, rule, x, peak)
     else:
@@ -207,13 +207,9 @@ def _there(xp: Namespace, rule: RowLoss, leaves: Leaves, label: Array) -> Leaves
     return leaves._replace(logits=pick(leaves.logits), where=mask)
 
 
-def own_scores(
-    xp: Namespace, rule: RowLoss, leaves: Leaves, t: Coefficients | None = None
-) -> Array:
+def own_scores(xp: Namespace, rule: RowLoss, leaves: Leaves, label: Array) -> Array:
     """The scores at the labels."""
-    if t is None:
-        t = _targets.coefficients(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
-    return rule.scores(xp, _there(xp, rule, leaves, t.label))
+    return rule.scores(xp, _there(xp, rule, leaves, label))
 
 
 def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:

@@ -18,8 +18,8 @@ from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Stats
 from xentropy._typing import Array, Namespace
 
-# The sums and the labels' logits that are in range. The gradient of a row is made of e^x / S: were S
-# below 1/2, e^x would be 0 where p is a number; were it very large, a weight of 1 / S.
+# The sums and the labels' logits that are in range. A row's gradient is made of e^x / S: were S much
+# smaller, e^x would be 0 where p is none; were it much larger, 1 / S times a small weight.
 LEAST, MOST = 0.5, 2.0**64
 LOWEST = -40.0
 # So many rows tell whether the others are visited.
@@ -35,11 +35,12 @@ def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left
     """
     if not _suits(rule, leaves):
         return _fused.observe(xp, ops, rule, leaves)
-    total, own = _total(xp, ops, rule, leaves), _fused.own_scores(xp, rule, leaves)
-    fine = ops.everywhere(_in_range(total) & (own > LOWEST))
+    t = _targets.coefficients(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
+    own = _fused.own_scores(xp, rule, leaves, t.label)
+    total = _total(xp, ops, rule, leaves.logits, own)
     return ops.either(
-        fine,
-        lambda: _left(xp, ops, rule, leaves, total, own),
+        ops.everywhere(_in_range(total) & (own > LOWEST)),
+        lambda: _left(xp, ops, rule, leaves, t.on, own, total),
         lambda: _fused.observe(xp, ops, rule, leaves),
     )
 
@@ -52,39 +53,42 @@ def with_maxima(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, lef
 def _suits(rule: RowLoss, leaves: Leaves) -> bool:
     logits = leaves.logits
     long = rule.axis == logits.ndim - 1 and bool(logits.shape[-1] >= SHORT)
-    return long and rule.bare and rule.temperature == 1.0 and leaves.where is None
+    plain = rule.bare and rule.temperature == 1.0 and leaves.where is None
+    return long and plain and bool(logits.dtype == rule.dtype)
 
 
 def _in_range(total: Array) -> Array:
     return (total > LEAST) & (total < MOST)
 
 
-def _total(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Array:
+def _total(xp: Namespace, ops: Compiler, rule: RowLoss, logits: Array, own: Array) -> Array:
     """S of every row, or NaN where that of the first ones is out of range already."""
-    logits = leaves.logits
     first = logits[(0,) * (logits.ndim - 2) + (slice(FEW),)] if logits.ndim > 1 else logits
-    hopeful = ops.everywhere(_in_range(_sum(xp, ops, rule, first)))
-
-    def unknown() -> Array:
-        return xp.zeros_like(_fused.own_scores(xp, rule, leaves)) + float("nan")
-
-    return ops.either(hopeful, lambda: _sum(xp, ops, rule, logits), unknown)
+    return ops.either(
+        ops.everywhere(_in_range(_sum(xp, ops, rule, first))),
+        lambda: _sum(xp, ops, rule, logits),
+        lambda: xp.zeros_like(own) + float("nan"),
+    )
 
 
 def _sum(xp: Namespace, ops: Compiler, rule: RowLoss, logits: Array) -> Array:
-    zero = xp.zeros_like(xp.astype(logits[..., :1], rule.dtype))
+    # If XLA knew it to be 0, it would put the sums of parts of long rows together again.
+    zero = ops.anew(xp.zeros_like(logits[..., :1]))
     return _fused.sum_of_exponentials(xp, ops, rule, Leaves(logits, None), zero)
 
 
 def _left(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, total: Array, own: Array
+    xp: Namespace,
+    ops: Compiler,
+    rule: RowLoss,
+    leaves: Leaves,
+    mass: Array,
+    own: Array,
+    total: Array,
 ) -> Left:
     """The statistics by the sums: with 0 for the maximum, or that of rows whose label is alone."""
-    ratio = total * xp.exp(-own)
+    ratio, zero = total * xp.exp(-own), xp.zeros_like(own)
     many = ratio >= ALONE
     rest = _fused.sharpened(xp, ops, rule, leaves, own, ratio - 1, many)
-    targets = rule.targets(xp, leaves, rule.scores(xp, leaves))
-    mass = _stats.mass(xp, _targets.coefficients(xp, targets), rule.axis)
-    zero = xp.zeros_like(own)
     losses = _stats.finish(xp, Stats(own, rest, zero, mass))
     return Left(xp.where(many, zero, own), xp.where(many, total - 1, rest), mass, losses)
