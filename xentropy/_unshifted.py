@@ -18,8 +18,8 @@ from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Stats
 from xentropy._typing import Array, Namespace
 
-# The sums and the labels' logits that are in range. The gradient of a row is made of e^x / S: were S
-# much smaller, e^x would be 0 where p is not; were it much larger, 1 / S times a small weight.
+# The sums and the labels' logits that are in range. A gradient is made of e^x / S: were S smaller,
+# e^x would be 0 where p is not; were S much larger, so would 1 / S times a small weight.
 LEAST, MOST = 0.5, 2.0**64
 LOWEST = -40.0
 # So many rows tell whether the others are visited.
