@@ -31,7 +31,7 @@ ALONE = 2 - 1 / 16
 def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
     """What a visit to the rows leaves: their statistics and losses.
 
-    Where ``max`` is no row's maximum it is 0, which stands for it in any formula but derivatives.
+    Where ``max`` is no row's maximum it is 0, which stands for it in the gradient and its derivatives.
     """
     if not _suits(rule, leaves):
         return _fused.observe(xp, ops, rule, leaves)
@@ -43,11 +43,6 @@ def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left
         lambda: _left(xp, ops, rule, leaves, t.on, own, total),
         lambda: _fused.observe(xp, ops, rule, leaves),
     )
-
-
-def with_maxima(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, left: Left) -> Left:
-    """What `observe` left, or the same with the maxima of rows, as derivatives of it need."""
-    return _fused.observe(xp, ops, rule, leaves) if _suits(rule, leaves) else left
 
 
 def _suits(rule: RowLoss, leaves: Leaves) -> bool:

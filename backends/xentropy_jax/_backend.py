@@ -143,8 +143,7 @@ def _chooses(rule: RowLoss, leaves: Leaves) -> bool:
 def _push_gradient(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Parts, Parts]:
     """Derivatives of the gradient are those of its general form."""
     (leaves, left), (directions, _) = primals, tangents
-    still, constant = jax.lax.stop_gradient((leaves, left))
-    constant = _unshifted.with_maxima(ENTRIES, _OPERATIONS, rule, still, constant)
+    constant = jax.lax.stop_gradient(left)
 
     def general(leaves: Leaves) -> Array:
         return _fused.general_gradient(ARRAYS, rule, leaves, constant)
