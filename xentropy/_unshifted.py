@@ -31,7 +31,7 @@ ALONE = 2 - 1 / 16
 def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
     """What a visit to the rows leaves: their statistics and losses.
 
-    Where ``max`` is no row's maximum it is 0, which stands for it in the gradient and its derivatives.
+    Where ``max`` is no row's maximum it is 0, which is as good for gradients and their derivatives.
     """
     if not _suits(rule, leaves):
         return _fused.observe(xp, ops, rule, leaves)
