@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.backends("jax")
 
 import jax.numpy as jnp  # noqa: E402 - after the skip
 
+from xentropy import _fused  # noqa: E402
 from xentropy_jax import _devices  # noqa: E402
 from xentropy_jax._apart import apart as set_apart  # noqa: E402
 
@@ -119,6 +121,74 @@ def test_rows_that_are_not_finite(classes: int) -> None:
     other = both(jnp.asarray(x[1:2]), jnp.asarray([0]))
     assert np.asarray(other[0])[0] == INF
     assert np.asarray(other[1])[0, :3].tolist() == [-1, 1, 0]
+
+
+def rows_in_range() -> tuple[np.ndarray, np.ndarray]:
+    """Plain, confident, tied, wrong and flat rows, and one with a class of -inf."""
+    rng = np.random.default_rng(12)
+    x, labels = rng.standard_normal((8, 130)) * 3, rng.integers(0, 130, 8)
+    x[1, labels[1]] = 25.0
+    x[2, labels[2]] = x[2, labels[2] - 1] = 35.0
+    x[3, labels[3] - 1] = 35.0
+    x[4] = 0.0
+    x[5, labels[5] - 1] = -INF
+    x[6] -= 3.5
+    x[7, labels[7]] = np.log(np.exp(x[7]).sum())
+    return x, labels
+
+
+def checked(x: np.ndarray, labels: np.ndarray) -> None:
+    """Compare losses and gradients of float32 with the definition."""
+    x = x.astype(np.float32)
+    expected = defined(x, labels, {})
+    p = np.exp(x.astype(float) - x.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    gradient = p - (np.arange(x.shape[-1]) == labels[:, None])
+    right = np.arange(len(x)), labels
+    gradient[right] = np.expm1(-expected.astype(float))
+    found, made = xe.value_and_grad(partial(xe.cross_entropy, reduction="none"))(
+        jnp.asarray(x), jnp.asarray(labels)
+    )
+    np.testing.assert_allclose(found, expected.astype(float), rtol=5e-7)
+    np.testing.assert_allclose(made, gradient, rtol=4e-6, atol=1e-37)
+
+
+def test_rows_in_range_are_visited_without_their_maxima(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, labels = rows_in_range()
+    checked(x, labels)
+
+    def refused(*_: Any) -> None:
+        raise AssertionError("the general forms were asked")
+
+    monkeypatch.setattr(_fused, "observe", refused)
+    with xe.options(compile=False):
+        checked(x, labels)
+
+
+@pytest.mark.parametrize(
+    ("row", "moved"), [(0, 100.0), (6, 100.0), (6, -100.0), (6, -20.0), (0, -20.0)]
+)
+def test_rows_out_of_range(row: int, moved: float) -> None:
+    """Whether the first rows tell, or only the others."""
+    x, labels = rows_in_range()
+    x[row] += moved
+    checked(x, labels)
+
+
+def test_second_derivatives_of_rows_in_range() -> None:
+    x, labels = rows_in_range()
+    x[5], along = 1.0, RNG.standard_normal(x.shape)
+
+    def loss(x: Any) -> Any:
+        return xe.cross_entropy(x, jnp.asarray(labels), reduction="sum")
+
+    def moved(x: Any) -> Any:
+        return jnp.sum(jax.grad(loss)(x) * along)
+
+    p = np.exp(x - x.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    expected = p * (along - (p * along).sum(-1, keepdims=True))
+    np.testing.assert_allclose(jax.grad(moved)(jnp.asarray(x)), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_second_derivatives_agree_in_every_mode() -> None:

@@ -166,7 +166,7 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     targets = rule.targets(xp, leaves, x)
     t = _targets.coefficients(xp, targets)
     peak = _peak(xp, rule, leaves, x)
-    own = None if t.on is None else rule.scores(xp, _there(xp, rule, leaves, t.label))
+    own = None if t.on is None else own_scores(xp, rule, leaves, t.label)
     if careful:
         rest = _rest_with_care(xp, ops, rule, x, peak)
     else:
@@ -207,6 +207,11 @@ def _there(xp: Namespace, rule: RowLoss, leaves: Leaves, label: Array) -> Leaves
     return leaves._replace(logits=pick(leaves.logits), where=mask)
 
 
+def own_scores(xp: Namespace, rule: RowLoss, leaves: Leaves, label: Array) -> Array:
+    """The scores at the labels."""
+    return rule.scores(xp, _there(xp, rule, leaves, label))
+
+
 def _exponentials(xp: Namespace, rule: RowLoss, leaves: Leaves, peak: Array) -> Array:
     """exp((x - m) / T). Made anew for every sum: what two sums share would be written to memory."""
     depth = rule.scores(xp, leaves) - peak
@@ -230,7 +235,7 @@ class _Exponentials:
         return exp - self.xp.floor(exp) if self.below else exp
 
 
-def _sum(
+def sum_of_exponentials(
     xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array, *, below: bool = False
 ) -> Array:
     """The sum of all exponentials of every long row, or of what is below 1 of them."""
@@ -267,21 +272,34 @@ def _one_sum(
     wrong: Array | None,
 ) -> Array:
     """r from the sum of all; only where rows are confident, and right, all are looked at again."""
-    total = _sum(xp, ops, rule, leaves, peak)
+    total = sum_of_exponentials(xp, ops, rule, leaves, peak)
     many = total >= 2 if wrong is None else (total >= 2) | wrong
+    return sharpened(xp, ops, rule, leaves, peak, total - 1, many)
+
+
+def sharpened(
+    xp: Namespace,
+    ops: Compiler,
+    rule: RowLoss,
+    leaves: Leaves,
+    peak: Array,
+    rest: Array,
+    many: Array,
+) -> Array:
+    """r of rows, of which those that are not ``many`` are summed once more without their top."""
 
     def sharp() -> Array:
-        below = _sum(xp, ops, rule, leaves, peak, below=True)
-        return xp.where(many, total - 1, below)
+        below = sum_of_exponentials(xp, ops, rule, leaves, peak, below=True)
+        return xp.where(many, rest, below)
 
     def seldom() -> Array:
         return ops.either(_seldom(xp, ops, many), some, sharp)
 
     def some() -> Array:
-        return _in_some(xp, ops, rule, leaves, peak, total - 1, many)
+        return _in_some(xp, ops, rule, leaves, peak, rest, many)
 
     picks = ops.some is not None and leaves.where is None and _few(many)
-    return ops.either(ops.everywhere(many), lambda: total - 1, seldom if picks else sharp)
+    return ops.either(ops.everywhere(many), lambda: rest, seldom if picks else sharp)
 
 
 def _few(many: Array) -> int:
@@ -306,7 +324,8 @@ def _in_some(
     """r, of which that of a few confident rows is made anew."""
 
     def below(logits: Array, peak: Array) -> Array:
-        return _sum(xp, ops, rule, leaves._replace(logits=logits), peak, below=True)
+        some = leaves._replace(logits=logits)
+        return sum_of_exponentials(xp, ops, rule, some, peak, below=True)
 
     pick = cast("Callable[..., Array]", ops.some)
     return pick(~many, _few(many), below, (leaves.logits, peak), rest)
@@ -434,10 +453,12 @@ def _exp(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
     """exp((x - m) / T), 1 at the top even where that is infinite, by a minimum.
 
     XLA on a CPU is half as slow again where one program chooses twice: at the top, and at labels.
+    ``m`` may be below x, see `xentropy._unshifted`.
     """
-    edge = xp.zeros_like(peak) + float(xp.finfo(peak.dtype).max)
+    most = float(xp.finfo(peak.dtype).max)
+    edge = xp.zeros_like(peak) + most
     near = xp.where(xp.isinf(peak), xp.where(peak > 0, edge, -edge), peak)
-    depth = xp.minimum(x - near, xp.zeros_like(x))
+    depth = xp.minimum(x, xp.zeros_like(x) + most) - near
     return xp.exp(depth if temperature == 1.0 else depth / temperature)
 
 

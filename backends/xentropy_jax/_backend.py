@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 
-from xentropy import _fused, _linear_scan
+from xentropy import _fused, _linear_scan, _unshifted
 from xentropy._backend import Backend, Rule, ones_of
 from xentropy._fused import Parts
 from xentropy._linear import Head, LinearLoss, LinearScore
@@ -77,7 +77,7 @@ _LOOPS = _head.Loops()
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _observed(rule: RowLoss, leaves: Leaves) -> tuple[Array, Left]:
     """The reduced loss, and what is left of the rows: constants but for their masses."""
-    left = _fused.observe(ENTRIES, _OPERATIONS, rule, leaves)
+    left = _unshifted.observe(ENTRIES, _OPERATIONS, rule, leaves)
     return _fused.reduced(jnp, rule, leaves, left), left
 
 
