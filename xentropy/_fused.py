@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from xentropy import _reduction, _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Coefficients, Shares, Stats, times
+from xentropy._targets import Targets
 from xentropy._typing import Array, Namespace
 
 T = TypeVar("T")
@@ -70,6 +71,30 @@ class Compiler(Protocol):
         What two sums share it writes to memory, even one number of a row at every entry.
         """
         ...
+
+
+# A row has at most so many parts.
+PARTS = 64
+
+
+def parts_of(length: Any, longest: int) -> int:
+    """Into how many parts rows are cut that are longer, and whose length has such a divisor."""
+    if not isinstance(length, int) or length <= longest:
+        return 1
+    fitting = (n for n in range(-(-length // longest), PARTS + 1) if length % n == 0)
+    return next(fitting, 1)
+
+
+def sum_in_parts(
+    xp: Namespace, function: Callable[[Array, Array], Array], count: int, x: Array, column: Array
+) -> Array:
+    """`Compiler.sum_rows` of parts of rows, and then of all parts of a row."""
+    spread = (*x.shape[:-1], count)
+    parts = xp.reshape(x, (-1, x.shape[-1] // count))
+    columns = xp.reshape(xp.broadcast_to(column, spread), (-1, 1))
+    sums = xp.sum(function(parts, columns), axis=-1)
+    total: Array = xp.sum(xp.reshape(sums, spread), axis=-1, keepdims=True)
+    return total
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -289,7 +314,9 @@ def sharpened(
     """r of rows, of which those that are not ``many`` are summed once more without their top."""
 
     def sharp() -> Array:
-        below = sum_of_exponentials(xp, ops, rule, leaves, peak, below=True)
+        # XLA computes what it takes for cheap, sums of anything, on both sides of a choice.
+        mine = leaves._replace(logits=ops.anew(leaves.logits))
+        below = sum_of_exponentials(xp, ops, rule, mine, peak, below=True)
         return xp.where(many, rest, below)
 
     def seldom() -> Array:
@@ -408,19 +435,27 @@ class Parts(NamedTuple):
     own: Array | None
 
 
-def gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
-    """The gradient of every row's loss by the logits, not in their dtype yet; elementwise."""
-    made, factor, label, own = parts(xp, rule, leaves, left)
+def gradient(
+    xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left, targets: Targets | None = None
+) -> Array:
+    """The gradient of every row's loss by the logits, not in their dtype yet; elementwise.
+
+    ``targets`` are those of `_targets.part` where the logits are those of some classes.
+    """
+    made, factor, label, own = parts(xp, rule, leaves, left, targets)
     if label is None:
         return made * factor
     here = _stats.class_numbers(xp, made, rule.axis, label.dtype) == label
     return xp.where(here, own, made * factor)
 
 
-def parts(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
+def parts(
+    xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left, targets: Targets | None = None
+) -> Parts:
     """The same in parts."""
     x = rule.scores(xp, leaves)
-    targets = rule.targets(xp, leaves, x)
+    # Where the label is none of some classes, the first of them has the coefficient it has anyway.
+    targets = rule.targets(xp, leaves, x) if targets is None else targets
     t = _targets.coefficients(xp, targets)
     z = rule.lse_weight(xp, targets, left)
     made, factor = _by_others(xp, rule, leaves, x, t, left, z)

@@ -172,12 +172,16 @@ def _size(visit: Visit) -> int:
     return max(1, (visit.rule.tile or visit.plan.tile) // int(visit.head.weight.shape[0]))
 
 
+def even(count: int, size: int) -> int:
+    """The size of blocks of about one size, no larger than another; products take no rest of it."""
+    each = -(-count // -(-count // size))
+    whole = -(-each // ROWS) * ROWS
+    return whole if whole <= size else each
+
+
 def _cuts(visit: Visit) -> list[Bounds]:
-    """Bounds of blocks of rows of about one size, which a product takes without a rest."""
-    size = _size(visit)
-    even = -(-visit.number // -(-visit.number // size))
-    whole = -(-even // ROWS) * ROWS
-    size = whole if whole <= size else even
+    """Bounds of blocks of rows."""
+    size = even(visit.number, _size(visit))
     return [(start, min(start + size, visit.number)) for start in range(0, visit.number, size)]
 
 

@@ -1,7 +1,7 @@
 """The labels' loss of a linear head in one visit, as a loop that a compiler compiles once.
 
-A block's logits become its losses and their gradient, and that is multiplied into those of hidden,
-weight and bias at once. So the gradients are made with the loss.
+A block's logits become its losses, and then, some classes at a time, their gradient, which is
+multiplied into those of hidden, weight and bias at once. So the gradients are made with the loss.
 """
 
 from __future__ import annotations
@@ -14,55 +14,85 @@ from typing import Any, NamedTuple, Protocol
 from xentropy import _fused, _linear, _reduction, _stats, _targets
 from xentropy._fused import Compiler
 from xentropy._linear import TILE, Head, LinearLoss, LinearScore
-from xentropy._linear_plans import MOVING, ROWS
+from xentropy._linear_plans import MOVING, ROWS, even
 from xentropy._rows import Leaves, Left, RowLoss
+from xentropy._targets import Targets
 from xentropy._typing import Array, DType, Namespace
 
-# Of float32 a block of logits is 32 MB; a compiler holds an array or two of that size.
+# Of float32 a block of logits is 32 MB; a compiler may hold an array or two of that size.
 BLOCK = 1 << 23
 
 
 class Sums(NamedTuple):
-    """The gradients by leaves of classes, summed up over blocks; None where nobody asks.
+    """Gradients that are summed up: by weight and bias over blocks, by the rows of one over parts.
 
-    That by the weight is in the compiler's own form.
+    None where nobody asks.
     """
 
-    weight: Any
+    weight: Array | None
     bias: Array | None
+    hidden: Array | None = None
 
 
-Rows = tuple[Array, Array]
+Rows = tuple[Array, ...]
 Step = Callable[[Sums, Any, int], tuple[Sums, Rows]]
+
+
+class Block(NamedTuple):
+    """Some rows, and what a visit to their logits leaves.
+
+    ``whole`` is what makes the coefficients of all classes; None where these are taken at once.
+    """
+
+    head: Head
+    leaves: Leaves
+    left: Left
+    whole: Targets | None
 
 
 class Loops(Compiler, Protocol):
     """What a compiler offers beyond: loops, and products in them."""
 
-    def over(
-        self, step: Step, sums: Sums, count: int, size: int, dtype: DType
-    ) -> tuple[Sums, Rows]:
-        """Steps at 0, size, ... (count times): the last sums, and all rows along one axis."""
+    @property
+    def block(self) -> int:
+        """How many logits are held at a time."""
         ...
 
-    def cut(self, x: Array, start: Any, size: int) -> Array:
-        """Some rows."""
+    def classes(self, shape: tuple[int, int]) -> int:
+        """Of how many classes at a time the gradient is made, for a weight of a shape."""
+        ...
+
+    def over(
+        self, step: Step, sums: Sums, count: int, size: int, rows: tuple[DType, ...]
+    ) -> tuple[Sums, Rows]:
+        """Steps at 0, size, ... (count times): the last sums, and all rows along one axis.
+
+        ``rows`` are the dtypes of those that each step makes.
+        """
+        ...
+
+    def after(self, start: int, made: Any) -> Any:
+        """A place which is known when something is made: what lies there waits for it."""
+        ...
+
+    def cut(self, x: Array, start: Any, size: int, axis: int = 0) -> Array:
+        """Some entries along an axis."""
         ...
 
     def logits(self, rule: RowLoss, rows: Head) -> Array:
         """The logits of rows, in the compute dtype."""
         ...
 
-    def zeros(self, shape: tuple[int, int], dtype: DType) -> Any:
-        """A sum of products that has none yet, in any form."""
+    def observed(self, visit: Callable[[Leaves], Left], rule: RowLoss, leaves: Leaves) -> Left:
+        """What a visit to a block leaves, all at once or part by part of its rows."""
         ...
 
-    def added(self, total: Any, made: Array, hidden: Array) -> Any:
-        """The sum and made.T @ hidden."""
+    def plus(self, total: Array, start: Any, x: Array) -> Array:
+        """An array, and another one added to its entries from a place on."""
         ...
 
-    def whole(self, total: Any) -> Array:
-        """The sum as an array."""
+    def added(self, total: Array, start: Any, made: Array, hidden: Array) -> Array:
+        """The same of made.T @ hidden."""
         ...
 
     def fused(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,26 +129,25 @@ def visited(
     how = rule.reducer(xp, head, Left(None, None, _stats.mass(xp, t, 1), None))
     worth = _reduction.spread(xp, how, xp.ones((), dtype=rule.dtype))
     step = partial(_step, xp, ops, each, head, worth, Head(*wanted))
-    zeros, rows = _zeros(xp, ops, head, wanted, rule.dtype), size(rule, leaves)
+    zeros, rows = _zeros(xp, head, wanted, rule.dtype), size(rule, leaves, ops.block)
     sums, (losses, by_hidden) = _over_blocks(xp, ops, step, head, rows, zeros, rule.dtype)
     value = _reduction.reduce(xp, losses, how)
-    by_weight = None if sums.weight is None else ops.whole(sums.weight)
-    made = Head(by_hidden if wanted[0] else None, by_weight, None, sums.bias)
+    made = Head(by_hidden if wanted[0] else None, sums.weight, None, sums.bias)
     return value, _linear.shaped(xp, leaves, made)
 
 
-def size(rule: LinearLoss | LinearScore, head: Head) -> int:
-    """How many rows a block has."""
-    classes, asked = head.weight.shape[0], BLOCK
+def size(rule: LinearLoss | LinearScore, head: Head, block: int = BLOCK) -> int:
+    """How many rows a block of about so many logits has."""
+    classes, asked = head.weight.shape[0], block
     if rule.tile is not None and rule.tile < TILE:  # a larger one is there to be unrolled
         asked = rule.tile
     rows = max(1, asked // classes) if isinstance(classes, int) else 1
     return rows // ROWS * ROWS or rows
 
 
-def _zeros(xp: Namespace, ops: Loops, head: Head, wanted: tuple[bool, ...], dtype: DType) -> Sums:
+def _zeros(xp: Namespace, head: Head, wanted: tuple[bool, ...], dtype: DType) -> Sums:
     want, shape = Head(*wanted), tuple(head.weight.shape)
-    weight = ops.zeros(shape, dtype) if want.weight else None
+    weight = xp.zeros(shape, dtype=dtype) if want.weight else None
     return Sums(weight, xp.zeros(shape[:1], dtype=dtype) if want.bias else None)
 
 
@@ -127,15 +156,16 @@ def _over_blocks(
 ) -> tuple[Sums, Rows]:
     """The sums, the losses and the gradient by hidden; rows that fill no block are one more."""
     count = head.hidden.shape[0]
-    size = min(count, size)
+    size = even(count, size)
     whole = count // size
     if whole > 1:
-        sums, rows = ops.over(step, zeros, whole, size, dtype)
+        sums, rows = ops.over(step, zeros, whole, size, (dtype, dtype))
     else:
         sums, rows = step(zeros, 0, size)
     if whole * size == count:
         return sums, rows
-    sums, rest = step(sums, whole * size, count - whole * size)
+    start = ops.after(whole * size, (sums, rows))
+    sums, rest = step(sums, start, count - whole * size)
     losses, by_hidden = (xp.concat(list(pair), axis=0) for pair in zip(rows, rest, strict=True))
     return sums, (losses, by_hidden)
 
@@ -154,29 +184,80 @@ def _step(
     """A block of rows: what it adds to the sums, its losses and its gradient by hidden."""
     rows = _rows(ops, head, start, size)
     leaves = _linear.leaves_of(rows, ops.logits(each, rows))
-    nothing = xp.zeros((size, 0), dtype=each.dtype)
+    left = ops.observed(partial(_fused.observe, xp, ops, each), each, leaves)
+    by_hidden = xp.zeros((size, 0), dtype=each.dtype)
     if not any(want):
-        return sums, (ops.fused(partial(_losses, xp, ops, each))(leaves), nothing)
-    losses, made = ops.fused(partial(_both, xp, ops, each))(leaves, worth)
-    by_hidden = xp.matmul(made, xp.astype(head.weight, each.dtype)) if want.hidden else nothing
-    if sums.weight is not None:
-        hidden = _linear.silenced(xp, each, rows)
-        sums = sums._replace(weight=ops.added(sums.weight, made, hidden))
-    if sums.bias is not None:
-        sums = sums._replace(bias=sums.bias + xp.sum(made, axis=0))
-    return sums, (losses, by_hidden)
+        return sums, (left.losses, by_hidden)
+    if want.hidden:
+        sums = sums._replace(hidden=xp.zeros(rows.hidden.shape, dtype=each.dtype))
+    sums = _over_classes(xp, ops, each, Block(rows, leaves, left, None), worth, sums)
+    if want.hidden:
+        sums, by_hidden = sums._replace(hidden=None), sums.hidden
+    return sums, (left.losses, by_hidden)
 
 
-def _losses(xp: Namespace, ops: Loops, each: RowLoss, leaves: Leaves) -> Array:
-    return _fused.observe(xp, ops, each, leaves).losses
+def _over_classes(
+    xp: Namespace, ops: Loops, each: RowLoss, block: Block, worth: Array, sums: Sums
+) -> Sums:
+    """What a block adds to the sums; classes that fill no part are one more."""
+    count = block.head.weight.shape[0]
+    size = min(count, ops.classes(block.head.weight.shape))
+    if size < count:
+        block = block._replace(whole=_linear.row_targets(xp, each, block.head))
+    add = partial(_add, xp, ops, each, block, _linear.silenced(xp, each, block.head), worth)
+    if size == count:
+        return add(sums, 0, count)[0]
+    sums, _ = ops.over(add, sums, count // size, size, ())
+    rest = count % size
+    return add(sums, ops.after(count - rest, sums), rest)[0] if rest else sums
 
 
-def _both(
-    xp: Namespace, ops: Loops, each: RowLoss, leaves: Leaves, worth: Array
-) -> tuple[Array, Array]:
-    """The losses of rows, and their gradient by the logits times what they are worth."""
-    left = _fused.observe(xp, ops, each, leaves)
-    return left.losses, worth * _fused.gradient(xp, each, leaves, left)
+def _add(
+    xp: Namespace,
+    ops: Loops,
+    each: RowLoss,
+    block: Block,
+    hidden: Array,
+    worth: Array,
+    sums: Sums,
+    start: Any,
+    size: int,
+) -> tuple[Sums, tuple[()]]:
+    """What some classes of a block add to the sums."""
+    made = ops.fused(partial(_made, xp, ops, each, size))(*block[1:], worth, start)
+    by_hidden, by_weight, by_bias = sums.hidden, sums.weight, sums.bias
+    if by_hidden is not None:
+        weight = xp.astype(ops.cut(block.head.weight, start, size), each.dtype)
+        by_hidden = by_hidden + xp.matmul(made, weight)
+    if by_weight is not None:
+        by_weight = ops.added(by_weight, start, made, hidden)
+    if by_bias is not None:
+        by_bias = ops.plus(by_bias, start, xp.sum(made, axis=0))
+    return Sums(by_weight, by_bias, by_hidden), ()
+
+
+def _made(
+    xp: Namespace,
+    ops: Loops,
+    each: RowLoss,
+    size: int,
+    leaves: Leaves,
+    left: Left,
+    whole: Targets | None,
+    worth: Array,
+    start: Any,
+) -> Array:
+    """The gradient of a block by the logits of some classes, times what its losses are worth."""
+    if whole is None:
+        return worth * _fused.gradient(xp, each, leaves, left)
+    where = leaves.where
+    part = leaves._replace(
+        logits=ops.cut(leaves.logits, start, size, 1),
+        where=None if where is None else ops.cut(where, start, size),
+    )
+    first = start if isinstance(start, int) else xp.astype(start, each.index_dtype)
+    targets = _targets.part(xp, whole, first, each.scores(xp, part), partial(ops.cut, axis=1))
+    return worth * _fused.gradient(xp, each, part, left, targets)
 
 
 def _rows(ops: Loops, head: Head, start: Any, size: int) -> Head:

@@ -12,7 +12,7 @@ over which alone the smoothing is spread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from xentropy._stats import Coefficients, along, class_numbers, counted, shape_of, times
 from xentropy._typing import Array, DType, Namespace
@@ -193,10 +193,21 @@ def balanced(xp: Namespace, t: Coefficients, alpha: Array, ndim: int, axis: int)
     )
 
 
-def part(xp: Namespace, whole: Targets, start: int, like: Array) -> Targets:
+def _cut(x: Array, start: Any, count: Any) -> Array:
+    return x[:, start : start + count]
+
+
+def part(
+    xp: Namespace,
+    whole: Targets,
+    start: Any,
+    like: Array,
+    cut: Callable[[Array, Any, Any], Array] = _cut,
+) -> Targets:
     """What makes the coefficients of some classes, from ``start`` on, as many as ``like`` has.
 
-    ``whole`` has labels, and weights and mask of one row: no array of rows and classes.
+    ``whole`` has labels, and weights and mask of one row: no array of rows and classes. ``cut``
+    takes the classes where ``start`` is an array.
     """
     if whole.labels is None:
         raise TypeError("probabilities are not cut by classes: they are held whole")
@@ -205,7 +216,7 @@ def part(xp: Namespace, whole: Targets, start: int, like: Array) -> Targets:
     here = (index >= 0) & (index < count)
     labels = whole.labels._replace(index=xp.where(here, index, xp.zeros_like(index)), here=here)
     weights, mask = (
-        None if x is None else x[:, start : start + count] for x in (whole.weights, whole.mask)
+        None if x is None else cut(x, start, count) for x in (whole.weights, whole.mask)
     )
     share = None if whole.smoothing == 0 else _share(xp, whole)
     known = Whole(share)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
+from xentropy._fused import parts_of, sum_in_parts
 from xentropy._typing import Array
 
 Form = Callable[..., Any]
@@ -119,8 +120,6 @@ def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
 # XLA's sums of exponentials on a CPU are one visit of rows of up to so many entries; of longer ones
 # all exponentials are written to memory first, which takes seven times as long.
 LONG = 1 << 15
-# A row has at most so many parts.
-PARTS = 64
 
 Entries = Callable[[Array, Array], Array]
 
@@ -143,28 +142,16 @@ class _InParts:
     count: int
 
     def __call__(self, x: Array, column: Array) -> list[Array]:
-        spread = (*x.shape[:-1], self.count)
-        parts = x.reshape(-1, x.shape[-1] // self.count)
-        columns = jnp.broadcast_to(column, spread).reshape(-1, 1)
-        sums = jnp.sum(self.function(parts, columns), axis=-1)
-        return [jnp.sum(sums.reshape(spread), axis=-1, keepdims=True)]
+        return [sum_in_parts(jnp, self.function, self.count, x, column)]
 
 
 def sum_rows(function: Entries, x: Array, column: Array) -> Array:
     """The sums of a function, entry by entry, of an array and a column, which is kept."""
-    count, whole = _parts_of(x.shape[-1]), _Whole(function)
+    count, whole = parts_of(x.shape[-1], LONG), _Whole(function)
     if count == 1:
         return whole(x, column)[0]
     (found,) = by_devices(_InParts(function, count), whole, x, column)
     return found
-
-
-def _parts_of(length: Any) -> int:
-    """Into how many parts rows are cut that are too long, and whose length has such a divisor."""
-    if not isinstance(length, int) or length <= LONG:
-        return 1
-    fitting = (n for n in range(-(-length // LONG), PARTS + 1) if length % n == 0)
-    return next(fitting, 1)
 
 
 # Places of largest entries.

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 
 from xentropy import _linear, _linear_scan
 from xentropy._linear import Head, LinearLoss, LinearScore
-from xentropy._linear_scan import Rows, Step, Sums
-from xentropy._rows import RowLoss
+from xentropy._linear_scan import BLOCK, Rows, Step, Sums
+from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array, DType
 from xentropy_jax._devices import by_devices
 from xentropy_jax._xla import XLA
@@ -30,33 +30,49 @@ PART = 1 << 11
 class Loops(XLA):
     """JAX's loops, and products in them."""
 
+    block = BLOCK
+
+    def classes(self, shape: tuple[int, int]) -> int:
+        """All: devices may share them."""
+        return shape[0]
+
     def over(
-        self, step: Step, sums: Sums, count: int, size: int, dtype: DType
+        self,
+        step: Step,
+        sums: Sums,
+        count: int,
+        size: int,
+        rows: tuple[DType, ...],
     ) -> tuple[Sums, Rows]:
         """Compiled once."""
         starts = jnp.arange(count) * size
-        sums, rows = jax.lax.scan(lambda sums, start: step(sums, start, size), sums, starts)
-        losses, by_hidden = (x.reshape(count * size, -1) for x in rows)
-        return sums, (losses, by_hidden)
+        sums, made = jax.lax.scan(lambda sums, start: step(sums, start, size), sums, starts)
+        return sums, tuple(x.reshape(count * size, -1) for x in made)
 
-    def cut(self, x: Array, start: Any, size: int) -> Array:
-        """Some rows."""
-        return jax.lax.dynamic_slice_in_dim(x, start, size, axis=0)
+    def after(self, start: int, _: Any) -> int:
+        """Known: a compiler finds an order that needs little memory."""
+        return start
+
+    def cut(self, x: Array, start: Any, size: int, axis: int = 0) -> Array:
+        """Some entries along an axis; where these are all devices may share them."""
+        if size == x.shape[axis]:
+            return x
+        return jax.lax.dynamic_slice_in_dim(x, start, size, axis)
 
     def logits(self, rule: RowLoss, rows: Head) -> Array:
         """The logits of rows, in the compute dtype."""
         return _logits(rule, rows)
 
-    def zeros(self, shape: tuple[int, int], dtype: DType) -> Array:
-        """A sum that is updated in place."""
-        return jnp.zeros(shape, dtype)
+    def observed(self, visit: Callable[[Leaves], Left], _: RowLoss, leaves: Leaves) -> Left:
+        """All at once: what is compiled is cut by the compiler."""
+        return visit(leaves)
 
-    def whole(self, total: Array) -> Array:
-        """The sum."""
-        return total
+    def plus(self, total: Array, start: Any, x: Array) -> Array:
+        """All entries."""
+        return total + x
 
-    def added(self, total: Array, made: Array, hidden: Array) -> Array:
-        """Part by part of the classes; where devices share them their parts are small."""
+    def added(self, total: Array, start: Any, made: Array, hidden: Array) -> Array:
+        """Part by part of all classes; where devices share them their parts are small."""
         (found,) = by_devices(_added_by_parts, _added, total, made, hidden)
         return found
 

@@ -50,10 +50,24 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
     return Form(rule, known and (large if asked is None else asked))
 
 
+try:
+    from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier as _barrier
+except ImportError:  # it has no public name; without it results stay the same
+    _barrier = None
+
+
 class Operations:
     """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
 
-    some = sum_rows = None
+    some = None
+
+    def __init__(self, compiled: bool) -> None:
+        self.compiled = compiled
+
+    @property
+    def sum_rows(self) -> Callable[..., Array] | None:
+        """Part by part of what XLA compiles: no exponential is written to memory."""
+        return _sum_rows if self.compiled else None
 
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set."""
@@ -69,8 +83,12 @@ class Operations:
         return xp.sum(a, axis, keepdims=True), xp.sum(b, axis, keepdims=True)
 
     def anew(self, x: Array) -> Array:
-        """The same."""
-        return x
+        """The same; what XLA does not compile shares nothing anyway."""
+        return x if _barrier is None or not self.compiled else _barrier([x])[0]
+
+
+def _sum_rows(function: Callable[[Array, Array], Array], x: Array, column: Array) -> Array:
+    return _fused.sum_in_parts(xp, function, _fused.parts_of(x.shape[-1], xp.LONG - 1), x, column)
 
 
 def _function(chosen: Form, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,7 +103,7 @@ def observe(chosen: Form, leaves: tuple[Array | None, ...]) -> tuple[Array, tupl
     rule, given = chosen.rule, Leaves(*leaves)
 
     def visit(given: Leaves) -> Left:
-        return _fused.observe(xp, Operations(), rule, given)
+        return _fused.observe(xp, Operations(chosen.compiled), rule, given)
 
     left = visited(rule, given, _function(chosen, visit)) if chosen.compiled else visit(given)
     return _fused.reduced(xp, rule, given, left), tuple(left)

@@ -6,6 +6,7 @@ beside them: of all rows that is twice what the logits take.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -16,8 +17,9 @@ from xentropy_tensorflow import _namespace as xp
 
 Visit = Callable[[Leaves], Left]
 
-# Into how many parts rows are cut.
-PARTS = 8
+# Rows are cut into so many parts at least and at most, or else into parts of about so many logits.
+FEWEST, MOST = 8, 64
+SIZE = 1 << 20
 
 
 def visited(rule: RowLoss, leaves: Leaves, visit: Visit) -> Left:
@@ -26,7 +28,7 @@ def visited(rule: RowLoss, leaves: Leaves, visit: Visit) -> Left:
     along = _longest(shape, rule.axis)
     if along is None:
         return visit(leaves)
-    count = min(PARTS, shape[along])
+    count = min(_parts(math.prod(shape)), shape[along])
     size = shape[along] // count
     found = [_looped(rule, leaves, visit, along, count)]
     if size * count < shape[along]:
@@ -35,10 +37,15 @@ def visited(rule: RowLoss, leaves: Leaves, visit: Visit) -> Left:
     return Left(*(tf.concat(parts, along) for parts in zip(*found, strict=True)))
 
 
+def _parts(size: int) -> int:
+    """Into how many parts rows of so many logits are cut."""
+    return max(FEWEST, min(MOST, size // SIZE))
+
+
 def _longest(shape: list[int], axis: int) -> int | None:
     """The axis that is cut: the first one of rows that is long enough, or else the longest."""
     rows = [i for i in range(len(shape)) if i != axis and shape[i] > 1]
-    long = (i for i in rows if shape[i] >= PARTS)
+    long = (i for i in rows if shape[i] >= FEWEST)
     return next(long, max(rows, key=lambda i: shape[i], default=None))
 
 

@@ -84,7 +84,7 @@ def _folded(x: Array, axis: int) -> Array:
     units in the last place, folded it is near one, and the fused loop takes no longer.
     """
     length = x.shape[axis]
-    if length is None or length < _LONG:
+    if length is None or length < LONG:
         return x
     over = length % _PARTS
     parts = tf.split(part(x, axis, 0, length - over), _PARTS, axis=axis)
@@ -95,7 +95,8 @@ def _folded(x: Array, axis: int) -> Array:
     return tf.concat([parts[0], part(x, axis, length - over, over)], axis=axis)
 
 
-_LONG = 4096
+# Shorter axes are summed as they are.
+LONG = 4096
 _PARTS = 16
 
 
