@@ -284,8 +284,8 @@ def test_long_rows_are_summed_in_parts(
 
 def test_how_rows_are_cut() -> None:
     lengths = [32_000, 32_768, 32_769, 128_256, 50_257, 100_003, 1 << 22]
-    assert [_devices._parts_of(n) for n in lengths] == [1, 1, 3, 4, 29, 1, 1]
-    assert _devices._parts_of(1 << 21) == 64
+    assert [_fused.parts_of(n, _devices.LONG) for n in lengths] == [1, 1, 3, 4, 29, 1, 1]
+    assert _fused.parts_of(1 << 21, _devices.LONG) == 64
 
 
 def check_confident_rows(classes: int, confident: int, *, batched: bool, right: bool) -> None:

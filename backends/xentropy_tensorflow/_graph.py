@@ -84,7 +84,12 @@ class Operations:
 
     def anew(self, x: Array) -> Array:
         """The same; what XLA does not compile shares nothing anyway."""
-        return x if _barrier is None or not self.compiled else _barrier([x])[0]
+        return x if _barrier is None or not self.compiled else _apart(x)
+
+
+@tf.custom_gradient
+def _apart(x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    return _barrier([x])[0], lambda bar: bar
 
 
 def _sum_rows(function: Callable[[Array, Array], Array], x: Array, column: Array) -> Array:
