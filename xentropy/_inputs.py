@@ -43,6 +43,7 @@ class Inputs:
         self.group: Group | None = None if group is None else self.backend.group(group)
         self.xp = self.backend.xp
         self.name = name
+        self.type = type(x)
         self.x = self.backend.adopt(x)
         if self.backend.kind(self.x) != "real floating":
             raise _errors.dtype(name, "real floating", self.x.dtype)
@@ -51,7 +52,7 @@ class Inputs:
 
     def array(self, value: Any, name: str, *, floating: bool = True) -> Array:
         """Another array of the same framework and device, or Python numbers made into one."""
-        if type(value) is not type(self.x):  # most are of the first one's type
+        if type(value) is not self.type:  # the backend is found by the type, and most have one
             if isinstance(value, _PYTHON):
                 return self._made(value, name, floating=floating)
             self._of_one_framework(value, name)
