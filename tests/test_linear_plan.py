@@ -6,6 +6,7 @@ import tracemalloc
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
 from harness import Framework
 
@@ -421,6 +422,76 @@ def test_a_graph_loops_over_blocks(jit: bool, inside: bool) -> None:
     true = [by_wide[:, :-1], by_head[:, :-1], by_head[:, -1]]
     for got, wanted in zip(found, true, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
+
+
+OF_CLASSES = {
+    "plain": {},
+    "smoothed": {"label_smoothing": 0.2, "reduction": "sum"},
+    "scaled": {"temperature": 0.5, "softcap": 2.0, "z_loss": 0.25},
+}
+
+
+@pytest.mark.backends("tensorflow")
+@pytest.mark.parametrize(
+    ("name", "weighed", "how", "dtype"),
+    [
+        ("plain", False, "compiled", "float32"),
+        ("scaled", True, "compiled", "float64"),
+        ("smoothed", True, "operations", "float32"),
+        ("smoothed", True, "XLA", "float64"),
+    ],
+)
+def test_a_graph_takes_some_classes_at_a_time(
+    framework: Framework,
+    name: str,
+    weighed: bool,
+    how: str,
+    dtype: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four parts of four classes and one of two, by three blocks of rows."""
+    import tensorflow as tf
+
+    from xentropy_tensorflow import _graph_head
+
+    classes = 18
+    monkeypatch.setattr(_graph_head, "PART", 4 * WIDTH)
+    rng, given = np.random.default_rng(7), dict[str, Any](OF_CLASSES[name])
+    bias, labels = rng.standard_normal(classes), rng.integers(0, classes, 12)
+    if weighed:
+        mask = rng.random(classes) < 0.8
+        mask[labels] = True
+        weights = {"class_weights": rng.random(classes), "sample_weights": rng.random(len(labels))}
+        given |= {"where": mask, "ignore_index": int(labels[3]), **weights}
+
+    def defined(hidden: Any, weight: Any, bias: Any) -> Any:
+        return oracle.cross_entropy(hidden @ weight.T + bias, labels, **given)
+
+    def both(*arrays: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            hidden, weight, bias = arrays
+            value = xe.linear_cross_entropy(
+                hidden, weight, tf.constant(labels), bias=bias, **tensors
+            )
+        return value, tape.gradient(value, arrays)
+
+    arrays = [HIDDEN[: len(labels)], WEIGHT[:classes], bias]
+    tensors = {
+        k: framework.array(x, dtype) if k.endswith("weights") else x for k, x in given.items()
+    }
+    if weighed:
+        tensors["where"] = tf.constant(mask)
+    function = tf.function(both, jit_compile=how == "XLA", autograph=False)
+    with xe.options(block_size=5 * classes, compile=how != "operations"):
+        value, found = function(*(tf.constant(x, dtype) for x in arrays))
+    tolerance = 1e-9 if dtype == "float64" else 2e-5
+    np.testing.assert_allclose(value, defined(*arrays), rtol=tolerance)
+    for i, got in enumerate(found):
+        wanted = oracle.gradient(
+            lambda x, i=i: defined(*arrays[:i], x, *arrays[i + 1 :]), arrays[i]
+        )
+        np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=max(tolerance, 1e-7))
 
 
 @pytest.mark.backends("torch")

@@ -176,7 +176,7 @@ def even(count: int, size: int) -> int:
     """The size of blocks of about one size, no larger than another; products take no rest of it."""
     each = -(-count // -(-count // size))
     whole = -(-each // ROWS) * ROWS
-    return whole if whole <= size else each
+    return whole if whole <= min(size, count) else each
 
 
 def _cuts(visit: Visit) -> list[Bounds]:

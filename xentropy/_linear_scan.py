@@ -34,7 +34,7 @@ class Sums(NamedTuple):
     hidden: Array | None = None
 
 
-Rows = tuple[Array, ...]
+Rows = tuple[Array, Array]
 Step = Callable[[Sums, Any, int], tuple[Sums, Rows]]
 
 
@@ -63,12 +63,9 @@ class Loops(Compiler, Protocol):
         ...
 
     def over(
-        self, step: Step, sums: Sums, count: int, size: int, rows: tuple[DType, ...]
+        self, step: Step, sums: Sums, count: int, size: int, dtype: DType
     ) -> tuple[Sums, Rows]:
-        """Steps at 0, size, ... (count times): the last sums, and all rows along one axis.
-
-        ``rows`` are the dtypes of those that each step makes.
-        """
+        """Steps at 0, size, ... (count times): the last sums, and all rows along one axis."""
         ...
 
     def after(self, start: int, made: Any) -> Any:
@@ -87,11 +84,11 @@ class Loops(Compiler, Protocol):
         """What a visit to a block leaves, all at once or part by part of its rows."""
         ...
 
-    def plus(self, total: Array, start: Any, x: Array) -> Array:
+    def plus(self, total: Array, start: int, x: Array) -> Array:
         """An array, and another one added to its entries from a place on."""
         ...
 
-    def added(self, total: Array, start: Any, made: Array, hidden: Array) -> Array:
+    def added(self, total: Array, start: int, made: Array, hidden: Array) -> Array:
         """The same of made.T @ hidden."""
         ...
 
@@ -159,7 +156,7 @@ def _over_blocks(
     size = even(count, size)
     whole = count // size
     if whole > 1:
-        sums, rows = ops.over(step, zeros, whole, size, (dtype, dtype))
+        sums, rows = ops.over(step, zeros, whole, size, dtype)
     else:
         sums, rows = step(zeros, 0, size)
     if whole * size == count:
@@ -199,41 +196,40 @@ def _step(
 def _over_classes(
     xp: Namespace, ops: Loops, each: RowLoss, block: Block, worth: Array, sums: Sums
 ) -> Sums:
-    """What a block adds to the sums; classes that fill no part are one more."""
+    """What a block adds to the sums; no loop, as XLA writes to places that it knows."""
     count = block.head.weight.shape[0]
     size = min(count, ops.classes(block.head.weight.shape))
     if size < count:
         block = block._replace(whole=_linear.row_targets(xp, each, block.head))
-    add = partial(_add, xp, ops, each, block, _linear.silenced(xp, each, block.head), worth)
-    if size == count:
-        return add(sums, 0, count)[0]
-    sums, _ = ops.over(add, sums, count // size, size, ())
-    rest = count % size
-    return add(sums, ops.after(count - rest, sums), rest)[0] if rest else sums
+    hidden = _linear.silenced(xp, each, block.head)
+    # A function is compiled once for all parts of a size.
+    made_of = {n: ops.fused(partial(_made, xp, ops, each, n)) for n in {size, count % size} - {0}}
+    for start in range(0, count, size):
+        length = min(size, count - start)
+        made = made_of[length](*block[1:], worth, ops.after(start, sums))
+        sums = _added(xp, ops, each, block.head, hidden, made, sums, (start, length))
+    return sums
 
 
-def _add(
+def _added(
     xp: Namespace,
     ops: Loops,
     each: RowLoss,
-    block: Block,
+    head: Head,
     hidden: Array,
-    worth: Array,
+    made: Array,
     sums: Sums,
-    start: Any,
-    size: int,
-) -> tuple[Sums, tuple[()]]:
-    """What some classes of a block add to the sums."""
-    made = ops.fused(partial(_made, xp, ops, each, size))(*block[1:], worth, start)
+    part: tuple[int, int],
+) -> Sums:
+    """The sums, and what some classes of a block add to them."""
     by_hidden, by_weight, by_bias = sums.hidden, sums.weight, sums.bias
     if by_hidden is not None:
-        weight = xp.astype(ops.cut(block.head.weight, start, size), each.dtype)
-        by_hidden = by_hidden + xp.matmul(made, weight)
+        by_hidden = by_hidden + xp.matmul(made, xp.astype(ops.cut(head.weight, *part), each.dtype))
     if by_weight is not None:
-        by_weight = ops.added(by_weight, start, made, hidden)
+        by_weight = ops.added(by_weight, part[0], made, hidden)
     if by_bias is not None:
-        by_bias = ops.plus(by_bias, start, xp.sum(made, axis=0))
-    return Sums(by_weight, by_bias, by_hidden), ()
+        by_bias = ops.plus(by_bias, part[0], xp.sum(made, axis=0))
+    return Sums(by_weight, by_bias, by_hidden)
 
 
 def _made(
@@ -255,7 +251,7 @@ def _made(
         logits=ops.cut(leaves.logits, start, size, 1),
         where=None if where is None else ops.cut(where, start, size),
     )
-    first = start if isinstance(start, int) else xp.astype(start, each.index_dtype)
+    first = xp.astype(start, each.index_dtype)
     targets = _targets.part(xp, whole, first, each.scores(xp, part), partial(ops.cut, axis=1))
     return worth * _fused.gradient(xp, each, part, left, targets)
 

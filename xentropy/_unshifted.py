@@ -12,6 +12,8 @@ of range, the call is made in the other forms, see `xentropy._fused`.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from xentropy import _fused, _stats, _targets
 from xentropy._fused import SHORT, Compiler
 from xentropy._rows import Leaves, Left, RowLoss
@@ -28,7 +30,15 @@ FEW = 4
 ALONE = 2 - 1 / 16
 
 
-def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
+class Looker(Compiler, Protocol):
+    """What a compiler offers beyond: a look at a few rows."""
+
+    def first(self, x: Array, count: int) -> Array:
+        """The first rows; or zeros, where looking at them would take them elsewhere."""
+        ...
+
+
+def observe(xp: Namespace, ops: Looker, rule: RowLoss, leaves: Leaves) -> Left:
     """What a visit to the rows leaves: their statistics and losses.
 
     Where ``max`` is no row's maximum it is 0, which is as good for gradients and their derivatives.
@@ -56,11 +66,11 @@ def _in_range(total: Array) -> Array:
     return (total > LEAST) & (total < MOST)
 
 
-def _total(xp: Namespace, ops: Compiler, rule: RowLoss, logits: Array, own: Array) -> Array:
+def _total(xp: Namespace, ops: Looker, rule: RowLoss, logits: Array, own: Array) -> Array:
     """S of every row, or NaN where that of the first ones is out of range already."""
-    first = logits[(0,) * (logits.ndim - 2) + (slice(FEW),)] if logits.ndim > 1 else logits
+    first = _sum(xp, ops, rule, ops.first(logits, FEW))
     return ops.either(
-        ops.everywhere(_in_range(_sum(xp, ops, rule, first))),
+        ops.everywhere(_in_range(first)),
         lambda: _sum(xp, ops, rule, logits),
         lambda: xp.zeros_like(own) + float("nan"),
     )

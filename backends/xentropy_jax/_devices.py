@@ -154,6 +154,36 @@ def sum_rows(function: Entries, x: Array, column: Array) -> Array:
     return found
 
 
+# The first rows.
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first rows, classes last, of the first batch."""
+
+    count: int
+
+    def __call__(self, x: Array) -> list[Array]:
+        return [x[(0,) * (x.ndim - 2) + (slice(self.count),)] if x.ndim > 1 else x]
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """Zeros in their place."""
+
+    count: int
+
+    def __call__(self, x: Array) -> list[Array]:
+        like = jax.eval_shape(_First(self.count), x)[0]
+        return [jnp.zeros(like.shape, like.dtype)]
+
+
+def first(x: Array, count: int) -> Array:
+    """The first rows on one device; of several, none sends rows to another one."""
+    (found,) = by_devices(_First(count), _Nothing(count), x)
+    return found
+
+
 # Places of largest entries.
 
 

@@ -37,17 +37,13 @@ class Loops(XLA):
         return shape[0]
 
     def over(
-        self,
-        step: Step,
-        sums: Sums,
-        count: int,
-        size: int,
-        rows: tuple[DType, ...],
+        self, step: Step, sums: Sums, count: int, size: int, dtype: DType
     ) -> tuple[Sums, Rows]:
         """Compiled once."""
         starts = jnp.arange(count) * size
-        sums, made = jax.lax.scan(lambda sums, start: step(sums, start, size), sums, starts)
-        return sums, tuple(x.reshape(count * size, -1) for x in made)
+        sums, rows = jax.lax.scan(lambda sums, start: step(sums, start, size), sums, starts)
+        losses, by_hidden = (x.reshape(count * size, -1) for x in rows)
+        return sums, (losses, by_hidden)
 
     def after(self, start: int, _: Any) -> int:
         """Known: a compiler finds an order that needs little memory."""
@@ -67,11 +63,11 @@ class Loops(XLA):
         """All at once: what is compiled is cut by the compiler."""
         return visit(leaves)
 
-    def plus(self, total: Array, start: Any, x: Array) -> Array:
+    def plus(self, total: Array, start: int, x: Array) -> Array:
         """All entries."""
         return total + x
 
-    def added(self, total: Array, start: Any, made: Array, hidden: Array) -> Array:
+    def added(self, total: Array, start: int, made: Array, hidden: Array) -> Array:
         """Part by part of all classes; where devices share them their parts are small."""
         (found,) = by_devices(_added_by_parts, _added, total, made, hidden)
         return found

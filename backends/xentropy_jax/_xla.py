@@ -48,6 +48,9 @@ class XLA:
     def sum_rows(self, function: _devices.Entries, x: Array, column: Array) -> Array:
         return _devices.sum_rows(function, x, column)
 
+    def first(self, x: Array, count: int) -> Array:
+        return _devices.first(x, count)
+
     def everywhere(self, flags: Array) -> Array:
         return _everywhere(flags)
 

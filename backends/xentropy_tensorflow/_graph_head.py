@@ -27,9 +27,11 @@ from xentropy_tensorflow._graph_parts import visited
 from xentropy_tensorflow._tapes import pushed, watched
 
 # Of float32 a block of logits is at most 64 MiB, which is what TensorFlow's allocator asks for at a
-# time. So many classes are taken at a time that their weight has about so many entries.
+# time. Of its classes so many are taken at a time that their weight has about so many entries; there
+# are no more parts than these, as each is traced.
 BLOCK = 1 << 24
 PART = 1 << 21
+MOST = 32
 
 
 class Loops(Operations):
@@ -40,27 +42,28 @@ class Loops(Operations):
     def classes(self, shape: tuple[int, int]) -> int:
         """Few: what lies between two products of a block never has the block's size."""
         count, features = shape
-        return -(-count // -(-count * features // PART)) if features else count
+        return -(-count // min(MOST, -(-count * features // PART) or 1))
 
     def over(
-        self, step: Step, sums: Sums, count: int, size: int, rows: tuple[DType, ...]
+        self, step: Step, sums: Sums, count: int, size: int, dtype: DType
     ) -> tuple[Sums, Rows]:
         """A loop whose steps wait for one another: one block at a time."""
-        room = tuple(tf.TensorArray(dtype, size=count) for dtype in rows)
+        rows = tuple(tf.TensorArray(dtype, size=count) for _ in range(2))
 
-        def body(i: Array, held: list[Array], room: tuple[Any, ...]) -> Any:
+        def body(i: Array, held: list[Array], rows: tuple[Any, ...]) -> Any:
             found, made = step(_filled(sums, held), i * size, size)
-            written = tuple(array.write(i, x) for array, x in zip(room, made, strict=True))
+            written = tuple(array.write(i, x) for array, x in zip(rows, made, strict=True))
             return i + 1, [x for x in found if x is not None], written
 
-        _, held, room = tf.while_loop(
+        _, held, rows = tf.while_loop(
             lambda i, *_: i < count,
             body,
-            (0, [x for x in sums if x is not None], room),
+            (0, [x for x in sums if x is not None], rows),
             parallel_iterations=1,
             maximum_iterations=count,
         )
-        return _filled(sums, held), tuple(array.concat() for array in room)
+        losses, by_hidden = (array.concat() for array in rows)
+        return _filled(sums, held), (losses, by_hidden)
 
     def after(self, start: int, made: Any) -> Array:
         """Known to nobody before: of two blocks at a time there would be two."""
@@ -79,32 +82,28 @@ class Loops(Operations):
         """Part by part of the rows: XLA holds an array of the size of what it visits."""
         return visited(rule, leaves, self.fused(visit))
 
-    def plus(self, total: Array, start: Any, x: Array) -> Array:
+    def plus(self, total: Array, start: int, x: Array) -> Array:
         """Written where the entries lie: nobody else holds the sum of a loop."""
         if x.shape[0] == total.shape[0]:
             return total + x
         flat, row = tf.reshape(total, [-1]), math.prod(total.shape[1:])
-        begin, size = tf.cast(start, tf.int64) * row, x.shape[0] * row
+        begin, size = start * row, x.shape[0] * row
         new = xp.part(flat, 0, begin, size) + tf.reshape(x, [-1])
         each = 8 // total.dtype.size
         if row % each == 0:
-            flat, new, begin, size = (
-                _wide(flat, each),
-                _wide(new, each),
-                begin // each,
-                size // each,
-            )
+            flat, new = _wide(flat, each), _wide(new, each)
+            begin, size = begin // each, size // each
         made = tf.raw_ops.TensorStridedSliceUpdate(
             input=flat,
-            begin=[begin],
-            end=[begin + size],
-            strides=tf.ones(1, tf.int64),
+            begin=tf.constant([begin], tf.int64),
+            end=tf.constant([begin + size], tf.int64),
+            strides=tf.constant([1], tf.int64),
             value=new,
         )
         made = tf.ensure_shape(made, flat.shape)
         return tf.reshape(tf.bitcast(made, total.dtype), total.shape)
 
-    def added(self, total: Array, start: Any, made: Array, hidden: Array) -> Array:
+    def added(self, total: Array, start: int, made: Array, hidden: Array) -> Array:
         """The product of some classes."""
         return self.plus(total, start, tf.matmul(made, hidden, transpose_a=True))
 
