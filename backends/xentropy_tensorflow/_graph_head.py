@@ -27,8 +27,8 @@ from xentropy_tensorflow._graph_parts import visited
 from xentropy_tensorflow._tapes import pushed, watched
 
 # Of float32 a block of logits is at most 64 MiB, which is what TensorFlow's allocator asks for at a
-# time. Of its classes so many are taken at a time that their weight has about so many entries; there
-# are no more parts than these, as each is traced.
+# time. Of its classes so many are taken at a time that their weight has about so many entries, in
+# no more parts than these, as each is traced.
 BLOCK = 1 << 24
 PART = 1 << 21
 MOST = 32
