@@ -29,11 +29,17 @@ class Tensorflow:
         """Every function is made anew for its cell."""
 
     def operands(self, inputs: Inputs) -> tuple[Any, ...]:
-        """Tensors on the device, labels as int32."""
+        """Tensors on the device, labels as int32; and room for gradients in the allocator.
+
+        It keeps what is freed. What it has to ask the system for in a call would count twice.
+        """
         hard = inputs.targets.dtype.kind == "i"
         targets = inputs.targets.astype(np.int32) if hard else inputs.targets
         with tf.device(self.device):
-            return tuple(map(tf.identity, (*inputs.leaves, targets)))
+            made = tuple(map(tf.identity, (*inputs.leaves, targets)))
+            room = [tf.zeros_like(x) for x in made]
+        del room
+        return made
 
     def pairs(self, cell: Cell) -> Sequence[Pair]:
         """Each way of running against itself, and eager against what none can avoid."""
