@@ -313,17 +313,20 @@ def sharpened(
 ) -> Array:
     """r of rows, of which those that are not ``many`` are summed once more without their top."""
 
+    def below(logits: Array, peak: Array) -> Array:
+        mine = leaves._replace(logits=logits)
+        return sum_of_exponentials(xp, ops, rule, mine, peak, below=True)
+
     def sharp() -> Array:
         # XLA computes what it takes for cheap, sums of anything, on both sides of a choice.
-        mine = leaves._replace(logits=ops.anew(leaves.logits))
-        below = sum_of_exponentials(xp, ops, rule, mine, peak, below=True)
-        return xp.where(many, rest, below)
+        return xp.where(many, rest, below(ops.anew(leaves.logits), peak))
 
     def seldom() -> Array:
         return ops.either(_seldom(xp, ops, many), some, sharp)
 
     def some() -> Array:
-        return _in_some(xp, ops, rule, leaves, peak, rest, many)
+        pick = cast("Callable[..., Array]", ops.some)
+        return pick(~many, _few(many), below, (leaves.logits, peak), rest)
 
     picks = ops.some is not None and leaves.where is None and _few(many)
     return ops.either(ops.everywhere(many), lambda: rest, seldom if picks else sharp)
@@ -337,25 +340,6 @@ def _few(many: Array) -> int:
 def _seldom(xp: Namespace, ops: Compiler, many: Array) -> Array:
     sharp = xp.sum(xp.astype(~many, xp.int32))
     return ops.everywhere(sharp <= _few(many))
-
-
-def _in_some(
-    xp: Namespace,
-    ops: Compiler,
-    rule: RowLoss,
-    leaves: Leaves,
-    peak: Array,
-    rest: Array,
-    many: Array,
-) -> Array:
-    """r, of which that of a few confident rows is made anew."""
-
-    def below(logits: Array, peak: Array) -> Array:
-        some = leaves._replace(logits=logits)
-        return sum_of_exponentials(xp, ops, rule, some, peak, below=True)
-
-    pick = cast("Callable[..., Array]", ops.some)
-    return pick(~many, _few(many), below, (leaves.logits, peak), rest)
 
 
 def _gap(

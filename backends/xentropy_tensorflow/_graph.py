@@ -6,6 +6,7 @@ The gradient by the logits is elementwise; its own derivatives are those of the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
@@ -18,6 +19,11 @@ from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._graph_parts import visited
 from xentropy_tensorflow._tapes import pushed
+
+try:
+    from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier as _barrier
+except ImportError:  # it has no public name; without it results stay the same
+    _barrier = None
 
 T = TypeVar("T")
 
@@ -50,12 +56,6 @@ def plan(rule: Rule, leaves: tuple[Array | None, ...]) -> Form | None:
     return Form(rule, known and (large if asked is None else asked))
 
 
-try:
-    from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_optimization_barrier as _barrier
-except ImportError:  # it has no public name; without it results stay the same
-    _barrier = None
-
-
 class Operations:
     """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
 
@@ -86,6 +86,13 @@ class Operations:
         """The same; what XLA does not compile shares nothing anyway."""
         return x if _barrier is None or not self.compiled else _apart(x)
 
+    def fused(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of operations, which XLA makes one unless it is told not to."""
+        if not self.compiled:
+            return function
+        compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
+        return compiled
+
 
 @tf.custom_gradient
 def _apart(x: Array) -> tuple[Array, Callable[[Array], Array]]:
@@ -96,21 +103,11 @@ def _sum_rows(function: Callable[[Array, Array], Array], x: Array, column: Array
     return _fused.sum_in_parts(xp, function, _fused.parts_of(x.shape[-1], xp.LONG - 1), x, column)
 
 
-def _function(chosen: Form, function: Callable[..., Any]) -> Callable[..., Any]:
-    if not chosen.compiled:
-        return function
-    compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
-    return compiled
-
-
 def observe(chosen: Form, leaves: tuple[Array | None, ...]) -> tuple[Array, tuple[Array, ...]]:
     """The reduced loss, and what the visit leaves."""
-    rule, given = chosen.rule, Leaves(*leaves)
-
-    def visit(given: Leaves) -> Left:
-        return _fused.observe(xp, Operations(chosen.compiled), rule, given)
-
-    left = visited(rule, given, _function(chosen, visit)) if chosen.compiled else visit(given)
+    rule, given, ops = chosen.rule, Leaves(*leaves), Operations(chosen.compiled)
+    visit = partial(_fused.observe, xp, ops, rule)
+    left = visited(rule, given, ops.fused(visit)) if chosen.compiled else visit(given)
     return _fused.reduced(xp, rule, given, left), tuple(left)
 
 
@@ -137,7 +134,7 @@ def gradient(
             found: list[Array] = tape.gradient(again, [bar, *floating], second, zero)
             return found
 
-        return _function(chosen, slope)(bar, given, Left(*left)), pull
+        return Operations(chosen.compiled).fused(slope)(bar, given, Left(*left)), pull
 
     found: Array = attached(bar, *(leaves[i] for i in moving))
     return found

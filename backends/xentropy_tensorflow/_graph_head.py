@@ -107,13 +107,6 @@ class Loops(Operations):
         """The product of some classes."""
         return self.plus(total, start, tf.matmul(made, hidden, transpose_a=True))
 
-    def fused(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """XLA compiles what is done with a block, unless the options say otherwise."""
-        if not self.compiled:
-            return function
-        compiled: Callable[..., Any] = tf.function(function, jit_compile=True, autograph=False)
-        return compiled
-
 
 def _wide(x: Array, each: int) -> Array:
     """The same bits in words of 64: TensorFlow writes a part of an array word by word."""

@@ -1,7 +1,7 @@
 """A visit to the rows of a graph's logits in parts, one after the other, in a loop.
 
-A program of XLA's holds all exponentials of what it visits at a time, and those of its branches
-beside them: of all rows that is twice what the logits take.
+A program of XLA's sets aside room for what any of its branches may write, arrays of the size of
+what it visits: of all rows that is twice what the logits take.
 """
 
 from __future__ import annotations
