@@ -13,8 +13,6 @@ from numpy.lib.stride_tricks import as_strided
 
 from xentropy._typing import Array, DType
 
-subtract = np.subtract
-multiply = np.multiply
 divide = np.divide
 exp = np.exp
 expm1 = np.expm1
@@ -31,6 +29,33 @@ FEW = 0.25
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
 _ROUNDING = np.float32(0.75)
 _NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)
+
+
+# Of rows along the last axis NumPy writes a number of every row over a buffer of whole rows before
+# it takes it, which costs twice what is done with it. Where no two rows fit, it does not; below
+# that many entries a row costs more than its buffer.
+_BUFFERED, _ALONE, _WORTH = 512, range(320, 1 << 12), 1 << 15
+
+
+def subtract(a: Array, b: Any, *, out: Array | None = None) -> Array:
+    """a - b."""
+    return _by_rows(np.subtract, a, b, out)
+
+
+def multiply(a: Array, b: Any, *, out: Array) -> Array:
+    """a * b."""
+    return _by_rows(np.multiply, a, b, out)
+
+
+def _by_rows(operation: Any, a: Array, b: Any, out: Array | None) -> Array:
+    """An operation with a number of every row."""
+    if a.size < _WORTH or a.shape[-1] not in _ALONE or np.shape(b)[-1:] != (1,):
+        return operation(a, b, out=out)
+    before = np.setbufsize(_BUFFERED)
+    try:
+        return operation(a, b, out=out)
+    finally:
+        np.setbufsize(before)
 
 
 def shares(x: Array, axis: int, *, out: Array) -> None:
