@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 import timeit
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -75,7 +76,8 @@ def record(
     contenders = {one.name: one for pair in pairs for one in (pair.ours, pair.theirs)}
     losses, failed = ready(framework, contenders.values(), operands)
     calls = {name: partial(_done, framework, contenders[name], operands) for name in losses}
-    samples = interleave(calls, seconds)
+    rest = partial(time.sleep, framework.rest) if framework.rest else None
+    samples = interleave(calls, seconds, rest=rest)
     return {
         "cell": cell.json(),
         "device": framework.device,

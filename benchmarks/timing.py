@@ -20,12 +20,16 @@ LEAST, MOST = 5, 41
 
 
 def interleave(
-    calls: Mapping[str, Call], seconds: float, clock: Clock = time.perf_counter
+    calls: Mapping[str, Call],
+    seconds: float,
+    clock: Clock = time.perf_counter,
+    rest: Call | None = None,
 ) -> dict[str, list[float]]:
     """Seconds a call of each contender, a number for every round.
 
     The calls are warm: each has been made once. Each is made again to see how long it takes. The
-    rounds then fill `seconds`, each with every contender once, another one first each time.
+    rounds then fill `seconds`, each with every contender once, another one first each time. Before
+    each sample comes `rest`, which does not count.
     """
     costs = {name: _cost(call, clock) for name, call in calls.items()}
     loops = {name: max(1, math.ceil(SAMPLE / max(cost, 1e-9))) for name, cost in costs.items()}
@@ -34,6 +38,8 @@ def interleave(
     with without_collector():
         for order in _turns(list(calls), rounds(total, seconds)):
             for name in order:
+                if rest is not None:
+                    rest()
                 samples[name].append(_sample(calls[name], loops[name], clock))
     return samples
 

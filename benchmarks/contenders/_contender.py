@@ -73,9 +73,13 @@ def by_itself(cell: Cell, native: Contender, compiled: bool = False) -> list[Pai
 
 
 class Framework(Protocol):
-    """A framework on one device."""
+    """A framework on one device.
+
+    ``rest`` is for how many seconds nobody is called before a contender's sample.
+    """
 
     device: str
+    rest: float
 
     def start(self) -> None:
         """Forget what was compiled."""

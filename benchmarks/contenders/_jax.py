@@ -24,6 +24,8 @@ Step = Callable[..., Any]
 class Jax:
     """JAX's arrays on a device."""
 
+    rest = 0.0
+
     def __init__(self, platform: str) -> None:
         self.device = platform
         self.place = jax.devices(platform)[0]

@@ -30,6 +30,8 @@ class Numpy:
     """NumPy's arrays, on the host."""
 
     device = "cpu"
+    # PyTorch's threads look out for more work for 7 ms, and take a core from NumPy's meanwhile.
+    rest = 0.01
 
     def start(self) -> None:
         """Nothing is compiled."""

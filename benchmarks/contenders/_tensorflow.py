@@ -22,6 +22,8 @@ SPARSE, SOFT = "sparse_softmax_cross_entropy_with_logits", "softmax_cross_entrop
 class Tensorflow:
     """TensorFlow's tensors on a device."""
 
+    rest = 0.0
+
     def __init__(self, device: str) -> None:
         self.device = device
 

@@ -22,6 +22,8 @@ Loss = Callable[..., torch.Tensor]
 class Torch:
     """PyTorch's tensors on a device."""
 
+    rest = 0.0
+
     def __init__(self, device: str) -> None:
         self.device = device
 

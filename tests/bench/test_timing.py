@@ -66,6 +66,14 @@ def test_a_short_call_is_repeated_within_a_sample():
     assert samples["long"] == pytest.approx([0.01] * timing.MOST)
 
 
+def test_a_rest_comes_before_each_sample_and_does_not_count():
+    stage = Stage()
+    calls = {name: stage.contender(name, 1.0) for name in "ab"}
+    samples = interleave(calls, 0.1, stage.clock, rest=stage.contender("-", 5.0))
+    assert "".join(stage.played) == "ab" + "-a-b-b-a" * 2 + "-a-b"
+    assert samples == {name: [1.0] * timing.LEAST for name in "ab"}
+
+
 def test_what_slows_a_round_slows_both_and_leaves_the_ratio():
     ours, theirs = [2.0, 20.0, 2.0], [4.0, 40.0, 4.0]
     assert summary.ratio(ours, theirs) == Spread(0.5, 0.5, 0.5)
