@@ -76,7 +76,7 @@ def record(
     contenders = {one.name: one for pair in pairs for one in (pair.ours, pair.theirs)}
     losses, failed = ready(framework, contenders.values(), operands)
     calls = {name: partial(_done, framework, contenders[name], operands) for name in losses}
-    rest = partial(time.sleep, framework.rest) if framework.rest else None
+    rest = partial(_rest, framework.rest) if framework.rest else None
     samples = interleave(calls, seconds, rest=rest)
     return {
         "cell": cell.json(),
@@ -108,6 +108,13 @@ def ready(
 
 def _done(framework: Framework, one: Contender, operands: Any) -> None:
     framework.wait(one.call(operands))
+
+
+def _rest(seconds: float) -> None:
+    """Do nothing, but keep the core: one that sleeps may wake up late, or with all of the threads."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
 
 def dispatch(framework: Framework, count: int = 100_000) -> float:

@@ -24,8 +24,9 @@ from xentropy._visits import Buffers, Task, part, row_labels, scores_of
 
 # In calls of fewer logits a pass takes less time than a look at some rows.
 FEW = 1 << 14
-# How many rows are looked at, as long as they are not longer than so many logits together.
-SAMPLES, SAMPLED = 64, 1 << 16
+# How many rows are looked at, as long as they are not longer than so many logits together: one
+# thread does it, while the others have nothing to do.
+SAMPLES, SAMPLED = 64, 1 << 14
 # Of how many rows at a time the last few numbers are made.
 ROWS = 1 << 18
 
