@@ -111,7 +111,7 @@ def _done(framework: Framework, one: Contender, operands: Any) -> None:
 
 
 def _rest(seconds: float) -> None:
-    """Do nothing, but keep the core: one that sleeps may wake up late, or with all of the threads."""
+    """Do nothing, but keep the core: threads may all wake up on one where the others sleep."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
