@@ -53,6 +53,11 @@ class Compiler(Protocol):
         """
         ...
 
+    @property
+    def compares(self) -> bool:
+        """Whether sums whose terms are chosen cost no more, and what two sums share is held."""
+        ...
+
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set, one answer for everything that is computed together."""
         ...
@@ -278,13 +283,28 @@ def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak
 
 def _rest_with_care(xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array) -> Array:
     """r of any rows: a row of -inf has none."""
-    rest = _apart(xp, ops, _exp(xp, x, peak, rule.temperature), rule.axis)
+    depth = _depth(xp, x, peak, rule.temperature)
+    if ops.compares:
+        rest = _apart_by_depth(xp, ops, depth, rule.axis)
+    else:
+        rest = _apart(xp, ops, xp.exp(depth), rule.axis)
     return xp.where(peak == -float("inf"), xp.zeros_like(rest), rest)
 
 
 def _apart(xp: Namespace, ops: Compiler, exp: Array, axis: int) -> Array:
     whole = xp.floor(exp)
     below, tops = ops.sum_both(exp - whole, whole, axis)
+    return below + (tops - 1)
+
+
+def _apart_by_depth(xp: Namespace, ops: Compiler, depth: Array, axis: int) -> Array:
+    """The same, with one use of every exponential: what has two is written to memory.
+
+    What is 1 shows before: its depth is a quarter of an ulp at most.
+    """
+    whole = depth >= -0.25 * float(xp.finfo(depth.dtype).eps)
+    below = xp.where(whole, xp.zeros_like(depth), xp.exp(depth))
+    below, tops = ops.sum_both(below, xp.astype(whole, depth.dtype), axis)
     return below + (tops - 1)
 
 
@@ -468,17 +488,16 @@ def general_gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -
     return _stats.cut(xp, made, mask)
 
 
-def _exp(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
-    """exp((x - m) / T), 1 at the top even where that is infinite, by a minimum.
+def _depth(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
+    """(x - m) / T, 0 at the top even where that is infinite, by a minimum.
 
     XLA on a CPU is half as slow again where one program chooses twice: at the top, and at labels.
     ``m`` may be below x, see `xentropy._unshifted`.
     """
-    most = float(xp.finfo(peak.dtype).max)
-    edge = xp.zeros_like(peak) + most
-    near = xp.where(xp.isinf(peak), xp.where(peak > 0, edge, -edge), peak)
-    depth = xp.minimum(x, xp.zeros_like(x) + most) - near
-    return xp.exp(depth if temperature == 1.0 else depth / temperature)
+    edge = xp.zeros_like(peak) + float(xp.finfo(peak.dtype).max)
+    near = xp.minimum(xp.maximum(peak, -edge), edge)
+    depth = xp.minimum(x, xp.zeros_like(x) + float(xp.finfo(peak.dtype).max)) - near
+    return depth if temperature == 1.0 else depth / temperature
 
 
 def _by_others(
@@ -498,7 +517,7 @@ def _by_others(
     """
     rest = _stats.settled(xp, left.max, left.rest)
     mass = left.mass
-    exp, p = _exp(xp, x, left.max, rule.temperature), 1 / (1 + rest)
+    exp, p = xp.exp(_depth(xp, x, left.max, rule.temperature)), 1 / (1 + rest)
     if t.spread is None and t.dense is None and z is None:
         made, factor, idle = exp, p * mass, xp.zeros_like(exp)
     else:

@@ -60,6 +60,7 @@ class Operations:
     """TensorFlow's operations by the names of `xentropy._fused.Compiler`."""
 
     some = None
+    compares = False
 
     def __init__(self, compiled: bool) -> None:
         self.compiled = compiled

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import array_api_compat.torch as xp
 import torch
 
 from xentropy import _errors, _fused, _plans, _schedule
@@ -17,6 +16,7 @@ from xentropy._options import Options, current
 from xentropy._sharded import Sharded
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_torch import _mutable, _opaque
+from xentropy_torch import _namespace as xp
 
 if TYPE_CHECKING:
     from xentropy._linear import LinearLoss
@@ -192,6 +192,7 @@ class _Inductor:
     """
 
     some = sum_rows = None
+    compares = True
 
     def everywhere(self, _: Array) -> bool:
         """Nothing is known while tracing."""

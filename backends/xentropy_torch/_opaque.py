@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import array_api_compat.torch as xp
 import torch
 
 from xentropy import _linear_plans, _plans, _schedule, _targets
@@ -18,6 +17,7 @@ from xentropy._linear import Head, LinearLoss
 from xentropy._rows import RowLoss
 from xentropy._typing import Array
 from xentropy_torch import _mutable
+from xentropy_torch import _namespace as xp
 
 MOVING = tuple(Head._fields.index(name) for name in _linear_plans.MOVING)
 
