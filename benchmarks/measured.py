@@ -48,6 +48,7 @@ def measured(framework: Framework, backend: str, asked: Request) -> Iterator[Rec
         for cell in cells:
             print(cell.name, flush=True)
             yield record(framework, backend, cell, operands, asked)
+        del operands  # before there are others, which would lie behind them
 
 
 def record(framework: Framework, backend: str, cell: Cell, operands: Any, asked: Request) -> Record:
