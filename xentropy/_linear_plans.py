@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol, cast
 
 from xentropy import _linear, _plans
@@ -35,8 +36,11 @@ MOVING = ("hidden", "weight", "bias")
 class Products(Ops, Protocol):
     """What a framework offers beyond, for arrays of two dimensions."""
 
-    def product(self, a: Array, b: Array, *, out: Array) -> Array:
-        """a @ b."""
+    APART: bool
+    """Whether every product comes in memory of its own, and none is written to a place."""
+
+    def product(self, a: Array, b: Array, *, out: Array | None = None) -> Array:
+        """a @ b, which may be written to; it is ``out`` where that is given, unless ``APART``."""
 
     def add_product(self, a: Array, b: Array, *, out: Array) -> None:
         """Add a @ b, in place and without room for as much again."""
@@ -207,19 +211,30 @@ def _reduced(visit: Visit, lead: tuple[int, ...], losses: Array) -> Array:
 def _in_one(visit: Visit, want: Head) -> tuple[Array, Head]:
     """The losses and gradients in one visit to blocks of rows with all classes."""
     head, ops, dtype = visit.head, visit.ops, visit.rule.loss.dtype
-    made = _room(visit, want)
     losses = ops.buffer((visit.number,), dtype, head.hidden)
-    cuts = _cuts(visit) if visit.number else []
-    shape = (max((stop - start for start, stop in cuts), default=0), head.weight.shape[0])
-    tile = ops.buffer(shape, dtype, head.hidden)
-    for start, stop in cuts:
-        rows, x = visit.rows(start, stop), tile[: stop - start]
-        ops.product(rows.hidden, head.weight.T, out=x)
-        if head.bias is not None:
-            x += head.bias
-        losses[start:stop] = _turned(visit, rows, x, visit.bars(start, stop), any(want))
-        _multiply(visit, rows, x, made, (start, stop))
-    return losses, made
+    if visit.number == 0:
+        return losses, _room(visit, want)
+    made = SimpleNamespace(**_room(visit, want)._asdict())
+    cuts = _cuts(visit)
+    shape = (max(stop - start for start, stop in cuts), head.weight.shape[0])
+    tile = None if ops.APART else ops.buffer(shape, dtype, head.hidden)
+    for block in cuts:
+        _visited(visit, made, losses, tile, block)
+    return losses, Head(**vars(made))
+
+
+def _visited(
+    visit: Visit, made: SimpleNamespace, losses: Array, tile: Array | None, block: Bounds
+) -> None:
+    """Visit a block of rows; a tile of its own is gone before the next one is made."""
+    head, (start, stop) = visit.head, block
+    rows, into = visit.rows(start, stop), None if tile is None else tile[: stop - start]
+    x = visit.ops.product(rows.hidden, head.weight.T, out=into)
+    if head.bias is not None:
+        x += head.bias
+    gradient = any(x is not None for x in vars(made).values())
+    losses[start:stop] = _turned(visit, rows, x, visit.bars(start, stop), gradient)
+    _multiply(visit, rows, x, made, block)
 
 
 def _turned(visit: Visit, rows: Head, x: Array, bars: Any, gradient: bool) -> Array:
@@ -230,18 +245,28 @@ def _turned(visit: Visit, rows: Head, x: Array, bars: Any, gradient: bool) -> Ar
     return _plans.loss_and_gradient(visit.plan, visit.each, leaves, bar=bars, out=x)[0]
 
 
-def _multiply(visit: Visit, rows: Head, x: Array, made: Head, block: Bounds) -> None:
+def _multiply(visit: Visit, rows: Head, x: Array, made: SimpleNamespace, block: Bounds) -> None:
     """Multiply the gradient of a tile into those that are wanted; the first one is written."""
-    ops, place = visit.ops, visit.place(*block)
-    if made.hidden is not None and visit.kept is None:
-        ops.product(x, visit.head.weight, out=made.hidden[place])
-    elif made.hidden is not None:
-        made.hidden[place] = x @ visit.head.weight
-    if made.weight is not None:
-        multiply = ops.product if block[0] == 0 else ops.add_product
-        multiply(x.T, rows.hidden, out=made.weight)
+    ops = visit.ops
+    if made.hidden is not None:
+        _by_hidden(visit, x, made.hidden, visit.place(*block))
+    if made.weight is not None and block[0] == 0:
+        into, made.weight = made.weight, None
+        if ops.APART:  # this was kept for the product, which takes it now
+            into = None
+        made.weight = ops.product(x.T, rows.hidden, out=into)
+    elif made.weight is not None:
+        ops.add_product(x.T, rows.hidden, out=made.weight)
     if made.bias is not None:
         made.bias[...] = x.sum(0) + (made.bias if block[0] else 0)
+
+
+def _by_hidden(visit: Visit, x: Array, made: Array, place: Any) -> None:
+    """Write the gradient by the rows of a tile."""
+    if visit.kept is None and not visit.ops.APART:
+        visit.ops.product(x, visit.head.weight, out=made[place])
+    else:
+        made[place] = visit.ops.product(x, visit.head.weight)
 
 
 def _room(visit: Visit, want: Head) -> Head:

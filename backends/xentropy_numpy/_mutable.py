@@ -26,6 +26,8 @@ round = np.rint  # noqa: A001
 ONE = 1
 # NumPy adds up slowly: a quarter of the rows of a block are taken out of it in less time.
 FEW = 0.25
+# A product is written to its place.
+APART = False
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
 _ROUNDING = np.float32(0.75)
 _NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)
@@ -223,7 +225,7 @@ def copy(x: Array, *, out: Array) -> Array:
 _PART = 1 << 20
 
 
-def product(a: Array, b: Array, *, out: Array) -> Array:
+def product(a: Array, b: Array, *, out: Array | None = None) -> Array:
     """A matrix product."""
     return np.matmul(a, b, out=out)
 

@@ -21,11 +21,12 @@ from xentropy._dispatch import backend_of
 from xentropy._known import Plan
 from xentropy._typing import Array
 from xentropy_tensorflow import _namespace as xp
+from xentropy_tensorflow import _products
 from xentropy_tensorflow._memory import copied, empty, on_host, tensor, view
 from xentropy_tensorflow._tapes import watched
 
-# Of float32 a tile of a head's logits is at most 92 MB, a third of what TensorFlow's own takes.
-TILE = 22 << 20
+# Of float32 a tile of a head's logits is at most 88 MB, a third of what TensorFlow's own takes.
+TILE = 21 << 20
 
 
 class Visit(NamedTuple):
@@ -55,13 +56,20 @@ def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Visit | None:
     if chosen is None:
         return None
     ops: Any = chosen.ops
-    return Visit(chosen._replace(ops=_with_result(ops), tile=TILE), twin, seen)
+    ops = _operations(ops, _products.suits(twin, seen))
+    return Visit(chosen._replace(ops=ops, tile=TILE), twin, seen)
 
 
 @cache
-def _with_result(ops: Any) -> Any:
-    """NumPy's operations in place, with gradients in memory that TensorFlow takes."""
-    return SimpleNamespace(**{**vars(ops), "result": _result})
+def _operations(numpy: Any, products: bool) -> Any:
+    """NumPy's operations in place, with gradients in memory that TensorFlow takes.
+
+    ``products`` are TensorFlow's as well where they are large.
+    """
+    ours = {"result": _result}
+    if products:
+        ours |= {name: getattr(_products, name) for name in _products.NAMES}
+    return SimpleNamespace(**{**vars(numpy), **ours})
 
 
 # A loss is called again and again with the same options.

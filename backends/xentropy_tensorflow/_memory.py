@@ -49,19 +49,41 @@ def empty(shape: tuple[int, ...], dtype: DType) -> np.ndarray:
     if size >= _LARGE:
         with tf.device("CPU:0"):
             kept = tf.raw_ops.Empty(shape=[size], dtype=tf.uint8, init=False)
-        return np.asarray(_Room(kept)).view(kind).reshape(shape)
+        return writable(kept).view(kind).reshape(shape)
+    return aligned(size).view(kind).reshape(shape)
+
+
+def aligned(size: int) -> np.ndarray:
+    """So many bytes of Python's where TensorFlow may read and write."""
     room = np.empty(size + _ALIGNMENT, np.uint8)
     start = -room.ctypes.data % _ALIGNMENT
-    return room[start : start + size].view(kind).reshape(shape)
+    return room[start : start + size]
 
 
 class _Room:
-    """The memory of a tensor of bytes that nobody else knows, to be written to."""
+    """The memory of a tensor or of an array that nobody else knows, to be written to."""
 
     def __init__(self, kept: Array) -> None:
         seen = np.asarray(memoryview(kept))
         self.kept = kept
         self.__array_interface__ = {**seen.__array_interface__, "data": (seen.ctypes.data, False)}
+
+
+def writable(kept: Array) -> np.ndarray:
+    """An array over the memory of a tensor that nobody else knows."""
+    return np.asarray(_Room(kept))
+
+
+def operand(x: np.ndarray) -> tuple[Array, bool]:
+    """A tensor to read an array from, copied only where it must be, and whether it is turned.
+
+    TensorFlow reads memory row by row, and stops the process where it is not aligned.
+    """
+    turned = x.strides[0] < x.strides[1]
+    seen = x.T if turned else x
+    if not seen.flags.c_contiguous or seen.ctypes.data % _ALIGNMENT:
+        return copied(seen), turned
+    return tf.experimental.dlpack.from_dlpack(writable(seen).__dlpack__()), turned
 
 
 def tensor(array: np.ndarray, like: Array) -> Array:

@@ -30,6 +30,8 @@ round = torch.round  # noqa: A001
 ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
+# A product is written to its place.
+APART = False
 # Nothing is recorded where a plan is followed: see `_backend.plan`, and what calls it.
 quiet: type[AbstractContextManager[Any]] = nullcontext
 
@@ -140,7 +142,7 @@ def copy(x: Array, *, out: Array) -> Array:
     return out.copy_(x)
 
 
-def product(a: Array, b: Array, *, out: Array) -> Array:
+def product(a: Array, b: Array, *, out: Array | None = None) -> Array:
     """A matrix product."""
     return torch.matmul(a, b, out=out)
 
