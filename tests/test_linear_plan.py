@@ -439,6 +439,7 @@ OF_CLASSES = {
         ("scaled", True, "compiled", "float64"),
         ("smoothed", True, "operations", "float32"),
         ("smoothed", True, "XLA", "float64"),
+        ("smoothed", True, "XLA unnoticed", "float64"),
     ],
 )
 def test_a_graph_takes_some_classes_at_a_time(
@@ -452,10 +453,15 @@ def test_a_graph_takes_some_classes_at_a_time(
     """Four parts of four classes and one of two, by three blocks of rows."""
     import tensorflow as tf
 
-    from xentropy_tensorflow import _graph_head
+    from xentropy_tensorflow import _graph_loops
 
     classes = 18
-    monkeypatch.setattr(_graph_head, "PART", 4 * WIDTH)
+    monkeypatch.setattr(_graph_loops, "PART", 4 * WIDTH)
+    added, looped = _graph_loops._added_in_parts, []
+    spy = lambda *given: looped.append(given) or added(*given)  # noqa: E731
+    monkeypatch.setattr(_graph_loops, "_added_in_parts", spy)
+    if how == "XLA unnoticed":
+        monkeypatch.setattr(_graph_loops, "GraphOrParentsInXlaContext", None)
     rng, given = np.random.default_rng(7), dict[str, Any](OF_CLASSES[name])
     bias, labels = rng.standard_normal(classes), rng.integers(0, classes, 12)
     if weighed:
@@ -482,9 +488,10 @@ def test_a_graph_takes_some_classes_at_a_time(
     }
     if weighed:
         tensors["where"] = tf.constant(mask)
-    function = tf.function(both, jit_compile=how == "XLA", autograph=False)
+    function = tf.function(both, jit_compile=how.startswith("XLA"), autograph=False)
     with xe.options(block_size=5 * classes, compile=how != "operations"):
         value, found = function(*(tf.constant(x, dtype) for x in arrays))
+    assert bool(looped) == (how == "XLA")
     tolerance = 1e-9 if dtype == "float64" else 2e-5
     np.testing.assert_allclose(value, defined(*arrays), rtol=tolerance)
     for i, got in enumerate(found):
