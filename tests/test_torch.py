@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from oracle import exact_row, ulps
 
 import xentropy as xe
+from xentropy import _fused
+from xentropy._call import call_of
 
 torch = pytest.importorskip("torch")
+from xentropy_torch import _namespace as xp  # noqa: E402
+from xentropy_torch._backend import _INDUCTOR  # noqa: E402
+
 pytestmark = pytest.mark.backends("torch")
 
 LABELS = torch.tensor([1, 2, -1, 0])
@@ -109,6 +116,43 @@ def test_inductor_with_changing_shapes() -> None:
         np.testing.assert_allclose(
             x.grad.numpy(), (p - np.eye(5)[labels.numpy()]) / rows, rtol=1e-5, atol=1e-7
         )
+
+
+# What is at the top, or next to it: exponentials that round to 1, and that come just below.
+NEAR_THE_TOP = [
+    [3.0, 3.0, 1.0],
+    [0.0, -1e-8, -4.0],
+    [0.0, -(2.0**-25), -20.0],
+    [0.0, -(2.0**-24), -20.0],
+    [1e-9, 0.0, -1e-9],
+    [0.0, -30.0, -40.0],
+    [-50.0, 60.0, 60.0],
+]
+
+
+@pytest.mark.parametrize("row", NEAR_THE_TOP)
+@pytest.mark.parametrize("label", range(3))
+def test_what_inductor_compiles_counts_every_top_once(row: list[float], label: int) -> None:
+    x = torch.tensor([row])
+    given = torch.tensor([label])
+    call = call_of(xe.cross_entropy, x, given)
+    fused = _fused.Fused(call.rule, _INDUCTOR)
+    loss = fused.forward(xp, call.leaves)[0][0]
+    exact = exact_row(x[0].numpy(), np.eye(3)[label])[0]
+    depth = max(row) - min(row)
+    assert ulps(loss.numpy(), exact, "float32") <= 4 + depth
+
+
+def test_what_inductor_compiles_has_tops_of_infinity() -> None:
+    inf = math.inf
+    for row, label, loss in (
+        ([inf, 0.0, -inf], 0, 0.0),
+        ([inf, 0.0, 1.0], 1, inf),
+        ([-inf, -inf, 0.0], 2, 0.0),
+    ):
+        call = call_of(xe.cross_entropy, torch.tensor([row]), torch.tensor([label]))
+        found = _fused.Fused(call.rule, _INDUCTOR).forward(xp, call.leaves)[0][0]
+        assert float(found) == loss == float(xe.cross_entropy(torch.tensor([row]), call.leaves[1]))
 
 
 def test_the_first_call_of_all_may_be_compiled() -> None:

@@ -298,13 +298,10 @@ def _apart(xp: Namespace, ops: Compiler, exp: Array, axis: int) -> Array:
 
 
 def _apart_by_depth(xp: Namespace, ops: Compiler, depth: Array, axis: int) -> Array:
-    """The same, with one use of every exponential: what has two is written to memory.
-
-    What is 1 shows before: its depth is a quarter of an ulp at most.
-    """
-    whole = depth >= -0.25 * float(xp.finfo(depth.dtype).eps)
-    below = xp.where(whole, xp.zeros_like(depth), xp.exp(depth))
-    below, tops = ops.sum_both(below, xp.astype(whole, depth.dtype), axis)
+    """The same, with one use of every exponential: what has two is written to memory."""
+    top = depth >= 0
+    below = xp.where(top, xp.zeros_like(depth), xp.exp(depth))
+    below, tops = ops.sum_both(below, xp.astype(top, depth.dtype), axis)
     return below + (tops - 1)
 
 
