@@ -65,7 +65,7 @@ def rows_of_all_depths() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("slow", [False, True])
 def test_both_ways_to_exponentials_are_accurate(slow: bool, monkeypatch: Any) -> None:
-    monkeypatch.setattr(_mutable, "_slow", lambda: slow)
+    monkeypatch.setattr(_mutable, "slow", lambda: slow)
     rows, labels = rows_of_all_depths()
     x = torch.tensor(rows, requires_grad=True)
     losses = xe.cross_entropy(x, torch.tensor(labels), reduction="none")
@@ -88,7 +88,7 @@ def test_both_ways_to_exponentials_are_accurate(slow: bool, monkeypatch: Any) ->
 def test_a_softmax_is_taken_of_long_rows_where_exp_is_slow(monkeypatch: Any) -> None:
     x = torch.tensor([[1.0, 2.0] * _mutable._LONG])
     for slow, rows in ((False, x), (True, x.T), (True, x.double()), (True, x[:, :10])):
-        monkeypatch.setattr(_mutable, "_slow", lambda slow=slow: slow)
+        monkeypatch.setattr(_mutable, "slow", lambda slow=slow: slow)
         assert _mutable.shares(rows, 1, out=torch.empty_like(rows)) is None
     made = torch.empty_like(x)
     assert _mutable.shares(x, 1, out=made) is made

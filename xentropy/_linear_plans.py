@@ -37,10 +37,12 @@ class Products(Ops, Protocol):
     """What a framework offers beyond, for arrays of two dimensions."""
 
     APART: bool
-    """Whether every product comes in memory of its own, and none is written to a place."""
+    """Whether a product comes in memory of its own, which is not its place."""
+    PLACED: bool
+    """Whether one of a tile that is turned goes to its place nevertheless, part by part."""
 
     def product(self, a: Array, b: Array, *, out: Array | None = None) -> Array:
-        """a @ b, which may be written to; it is ``out`` where that is given, unless ``APART``."""
+        """a @ b, which may be written to; it is ``out`` where that is given, see above."""
 
     def add_product(self, a: Array, b: Array, *, out: Array) -> None:
         """Add a @ b, in place and without room for as much again."""
@@ -252,7 +254,7 @@ def _multiply(visit: Visit, rows: Head, x: Array, made: SimpleNamespace, block: 
         _by_hidden(visit, x, made.hidden, visit.place(*block))
     if made.weight is not None and block[0] == 0:
         into, made.weight = made.weight, None
-        if ops.APART:  # this was kept for the product, which takes it now
+        if ops.APART and not ops.PLACED:  # this was kept for the product, which takes it now
             into = None
         made.weight = ops.product(x.T, rows.hidden, out=into)
     elif made.weight is not None:

@@ -27,7 +27,7 @@ ONE = 1
 # NumPy adds up slowly: a quarter of the rows of a block are taken out of it in less time.
 FEW = 0.25
 # A product is written to its place.
-APART = False
+APART = PLACED = False
 # Beside it float32 has the distance between float16's numbers below the normal range, 2^-24.
 _ROUNDING = np.float32(0.75)
 _NORMAL = np.finfo(np.float16).smallest_normal.astype(np.float32)

@@ -16,8 +16,8 @@ from xentropy._typing import Array
 from xentropy_tensorflow._memory import aligned, operand, view, writable
 
 # What of `xentropy._linear_plans.Products` is here.
-NAMES = ("APART", "product", "add_product")
-APART = True
+NAMES = ("APART", "PLACED", "product", "add_product")
+APART, PLACED = True, False
 
 # A product of fewer multiplications takes less time than a call of TensorFlow's.
 _LARGE = 1 << 24

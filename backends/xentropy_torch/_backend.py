@@ -15,7 +15,7 @@ from xentropy._known import Plan
 from xentropy._options import Options, current
 from xentropy._sharded import Sharded
 from xentropy._typing import Array, Kind, Namespace
-from xentropy_torch import _mutable, _opaque
+from xentropy_torch import _mutable, _opaque, _products
 from xentropy_torch import _namespace as xp
 
 if TYPE_CHECKING:
@@ -370,7 +370,8 @@ def plan(
         return None
     if not _schedule.moves(rule, _asked(leaves) if asked is None else asked):
         return None
-    return _plans.plan(xp, _mutable, threads=torch.get_num_threads())
+    ops = _products.operations(rule, leaves)
+    return _plans.plan(xp, ops, threads=torch.get_num_threads())
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)

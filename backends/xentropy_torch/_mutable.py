@@ -31,7 +31,7 @@ ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
 # A product is written to its place.
-APART = False
+APART = PLACED = False
 # Nothing is recorded where a plan is followed: see `_backend.plan`, and what calls it.
 quiet: type[AbstractContextManager[Any]] = nullcontext
 
@@ -43,7 +43,7 @@ _WIDE = torch.float32.itemsize
 def shares(x: Array, axis: int, *, out: Array) -> Array | None:
     """A softmax of long rows where exp is slow, else None."""
     last = axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG
-    if not (last and x.dtype == torch.float32 and _slow()):
+    if not (last and x.dtype == torch.float32 and slow()):
         return None
     return torch.ops.aten._softmax.out(x, -1, half_to_float=False, out=out)
 
@@ -53,8 +53,8 @@ _LONG = 128
 
 
 @cache
-def _slow() -> bool:
-    """Whether exp is MKL's and slow, as elsewhere than on Intel's; a softmax is PyTorch's own."""
+def slow() -> bool:
+    """Whether MKL is there and slow, as elsewhere than on Intel's; a softmax is PyTorch's own."""
     return bool(torch.backends.mkl.is_available() and "AuthenticAMD" in _processor())
 
 

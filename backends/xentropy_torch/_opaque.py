@@ -16,8 +16,8 @@ from xentropy._backend import Rule
 from xentropy._linear import Head, LinearLoss
 from xentropy._rows import RowLoss
 from xentropy._typing import Array
-from xentropy_torch import _mutable
 from xentropy_torch import _namespace as xp
+from xentropy_torch import _products
 
 MOVING = tuple(Head._fields.index(name) for name in _linear_plans.MOVING)
 
@@ -105,7 +105,8 @@ def _visited(leaves: Any, wanted: list[bool], rule: LinearLoss, bar: Any) -> tup
         if _astray(rule, Head(*leaves)):
             value, made = _whole(rule, leaves, tuple(flags), bar)
         else:
-            plan = _plans.plan(xp, _mutable, threads=torch.get_num_threads())
+            ops = _products.operations(rule, leaves)
+            plan = _plans.plan(xp, ops, threads=torch.get_num_threads())
             value, made = _schedule.loss_and_gradients(plan, rule, leaves, tuple(flags), bar=bar)
     return value, *_filled(leaves, [made[i] for i in MOVING])
 

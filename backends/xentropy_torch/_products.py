@@ -1,0 +1,86 @@
+"""Large float32 products by oneDNN, where PyTorch's own take longer.
+
+Those are MKL's, which on AMD's processors takes twice as long. PyTorch has oneDNN's too, for what
+its compiler makes of a linear layer; a product comes in memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from xentropy._linear import Head, LinearLoss
+from xentropy._typing import Array
+from xentropy_torch import _mutable
+
+# A product of fewer multiplications is not worth another library.
+_LARGE = 1 << 24
+# What goes to a place is made in parts of so many entries, of as many that are copied.
+_PART = 1 << 20
+
+
+def operations(rule: Any, leaves: tuple[Array | None, ...]) -> Any:
+    """PyTorch's operations in place, with products by oneDNN where they are large and quicker."""
+    return _OTHERS if _suits(rule, leaves) else _mutable
+
+
+def _suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    if not isinstance(rule, LinearLoss):
+        return False
+    hidden, weight, *_ = Head(*leaves)
+    single = hidden.dtype == weight.dtype == torch.float32
+    return single and hidden.numel() * weight.shape[0] >= _LARGE and _quicker()
+
+
+def _quicker() -> bool:
+    """Whether oneDNN is there, allowed, and has vectors that MKL does not use."""
+    if not (_mutable.slow() and torch.backends.mkldnn.is_available()):
+        return False
+    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return bool(wide and torch._C._get_mkldnn_enabled() and _linear is not None)
+
+
+# It has no public name; without it results stay the same.
+_linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+def _product(a: Array, b: Array, *, out: Array | None = None) -> Array:
+    """A matrix product, part by part where it has a place."""
+    if out is None:
+        return _multiplied(a, b.T)
+    for into, made in _parts(a, b, out):
+        into.copy_(made)
+    return out
+
+
+def _add_product(a: Array, b: Array, *, out: Array) -> None:
+    """The same, added to what is there."""
+    for into, made in _parts(a, b, out):
+        into.add_(made)
+
+
+def _parts(a: Array, b: Array, out: Array) -> Iterator[tuple[Array, Array]]:
+    """Parts of a place, and what is to be there."""
+    turned = b.T.contiguous()
+    size = max(1, _PART // max(out.shape[1], a.shape[1]))
+    for into, rows in zip(out.split(size), a.split(size), strict=True):
+        yield into, _multiplied(rows, turned)
+
+
+def _multiplied(a: Array, b: Array) -> Array:
+    """a @ b.T."""
+    return _linear(a, b, None, "none", [], "")  # type: ignore[misc]  # see `_quicker`
+
+
+_OTHERS = SimpleNamespace(
+    **{
+        **vars(_mutable),
+        "APART": True,
+        "PLACED": True,
+        "product": _product,
+        "add_product": _add_product,
+    }
+)
