@@ -363,15 +363,13 @@ def plan(
     """How an eager rule is evaluated, ``asked`` being `_asked` of it: in blocks of rows, or whole.
 
     In blocks what can be visited in place, of plain tensors in a CPU's memory that nothing looks
-    into: no trace, no mode, no function transform, no forward mode. PyTorch's operations have
-    threads of their own.
+    into: no trace, no mode, no function transform, no forward mode.
     """
     if not _schedule.suits(rule, leaves) or not _open(leaves):
         return None
     if not _schedule.moves(rule, _asked(leaves) if asked is None else asked):
         return None
-    ops = _products.operations(rule, leaves)
-    return _plans.plan(xp, ops, threads=torch.get_num_threads())
+    return _products.plan(rule, leaves)
 
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -400,7 +398,7 @@ def _in_slices(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
         return rule
     if 0 in leaves[0].shape:  # type: ignore[union-attr]  # it is there
         return rule
-    return replace(rule, plan=_plans.plan(xp, _mutable, threads=torch.get_num_threads()))
+    return replace(rule, plan=_products.plan(rule, leaves))
 
 
 def _in_blocks(

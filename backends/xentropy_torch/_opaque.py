@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from xentropy import _linear_plans, _plans, _schedule, _targets
+from xentropy import _linear_plans, _schedule, _targets
 from xentropy._backend import Rule
 from xentropy._linear import Head, LinearLoss
 from xentropy._rows import RowLoss
@@ -105,8 +105,7 @@ def _visited(leaves: Any, wanted: list[bool], rule: LinearLoss, bar: Any) -> tup
         if _astray(rule, Head(*leaves)):
             value, made = _whole(rule, leaves, tuple(flags), bar)
         else:
-            ops = _products.operations(rule, leaves)
-            plan = _plans.plan(xp, ops, threads=torch.get_num_threads())
+            plan = _products.plan(rule, leaves)
             value, made = _schedule.loss_and_gradients(plan, rule, leaves, tuple(flags), bar=bar)
     return value, *_filled(leaves, [made[i] for i in MOVING])
 

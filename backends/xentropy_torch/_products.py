@@ -12,19 +12,32 @@ from typing import Any
 
 import torch
 
+from xentropy import _plans
+from xentropy._known import Plan
 from xentropy._linear import Head, LinearLoss
 from xentropy._typing import Array
 from xentropy_torch import _mutable
+from xentropy_torch import _namespace as xp
 
 # A product of fewer multiplications is not worth another library.
 _LARGE = 1 << 24
 # What goes to a place is made in parts of so many entries, of as many that are copied.
-_PART = 1 << 20
+_PART = 1 << 19
 
 
-def operations(rule: Any, leaves: tuple[Array | None, ...]) -> Any:
-    """PyTorch's operations in place, with products by oneDNN where they are large and quicker."""
-    return _OTHERS if _suits(rule, leaves) else _mutable
+# Of float32 a tile is at most 50 MB, as oneDNN takes some memory too.
+TILE = 12 << 20
+
+
+def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Plan:
+    """PyTorch's plan in blocks, with products by oneDNN where they are large and quicker.
+
+    Operations have threads of their own.
+    """
+    threads = torch.get_num_threads()
+    if not _suits(rule, leaves):
+        return _plans.plan(xp, _mutable, threads=threads)
+    return _plans.plan(xp, _OTHERS, threads=threads)._replace(tile=TILE)
 
 
 def _suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
