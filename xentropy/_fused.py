@@ -491,9 +491,10 @@ def _depth(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
     XLA on a CPU is half as slow again where one program chooses twice: at the top, and at labels.
     ``m`` may be below x, see `xentropy._unshifted`.
     """
-    edge = xp.zeros_like(peak) + float(xp.finfo(peak.dtype).max)
+    most = float(xp.finfo(peak.dtype).max)
+    edge = xp.zeros_like(peak) + most
     near = xp.minimum(xp.maximum(peak, -edge), edge)
-    depth = xp.minimum(x, xp.zeros_like(x) + float(xp.finfo(peak.dtype).max)) - near
+    depth = xp.minimum(x, xp.zeros_like(x) + most) - near
     return depth if temperature == 1.0 else depth / temperature
 
 

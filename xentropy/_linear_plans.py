@@ -23,12 +23,14 @@ from xentropy._inplace import Ops
 from xentropy._known import Plan, known
 from xentropy._linear import Bars, Bounds, Cuts, Head, LinearLoss, Tile
 from xentropy._rows import Left, RowLoss
-from xentropy._typing import Array
+from xentropy._typing import Array, DType
 
 # Libraries that multiply take so many rows at a time; a rest costs as much as all of them.
 ROWS = 32
 # One visit to fewer rows takes longer than two to more of them, in parts of classes.
 FEW = 32
+# Products of fewer multiplications are not worth another library than the usual one.
+LARGE = 1 << 24
 # The leaves whose gradients are part of the visit.
 MOVING = ("hidden", "weight", "bias")
 
@@ -113,6 +115,15 @@ class Visit(NamedTuple):
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a rule can be visited like this: the loss of a head of any row at all."""
     return isinstance(rule, LinearLoss) and 0 not in Head(*leaves).hidden.shape
+
+
+def large(rule: Any, leaves: tuple[Array | None, ...], dtype: DType) -> bool:
+    """Whether a loss is that of a head of a dtype whose products are large."""
+    if not isinstance(rule, LinearLoss):
+        return False
+    hidden, weight, *_ = Head(*leaves)
+    count = math.prod(hidden.shape) * weight.shape[0]
+    return hidden.dtype == weight.dtype == dtype and bool(count >= LARGE)
 
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:

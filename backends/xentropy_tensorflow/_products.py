@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from xentropy._linear import Head, LinearLoss
+from xentropy import _linear_plans
 from xentropy._typing import Array
 from xentropy_tensorflow._memory import aligned, operand, view, writable
 
@@ -19,22 +19,13 @@ from xentropy_tensorflow._memory import aligned, operand, view, writable
 NAMES = ("APART", "PLACED", "product", "add_product")
 APART, PLACED = True, False
 
-# A product of fewer multiplications takes less time than a call of TensorFlow's.
-_LARGE = 1 << 24
 # What is added to something is made in parts of so many entries, of as many that are copied.
 _PART = 1 << 20
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether a loss is that of a head whose products are large, and TensorFlow's take less time.
-
-    Those of float64 do not.
-    """
-    if not isinstance(rule, LinearLoss):
-        return False
-    hidden, weight, *_ = Head(*leaves)
-    single = all(x.dtype == np.float32 for x in (hidden, weight))
-    return single and hidden.size * weight.shape[0] >= _LARGE
+    """Whether TensorFlow's products take less time: of a large head, in float32 alone."""
+    return _linear_plans.large(rule, leaves, np.float32)
 
 
 def product(a: Array, b: Array, *, out: Array | None = None) -> Array:

@@ -26,4 +26,6 @@ def isinf(x: Array, /) -> Array:
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_compat, name)
+    """Any other name, which is one of this module from then on: calls of few logits ask often."""
+    found = globals()[name] = getattr(_compat, name)
+    return found

@@ -12,19 +12,14 @@ from typing import Any
 
 import torch
 
-from xentropy import _plans
+from xentropy import _linear_plans, _plans
 from xentropy._known import Plan
-from xentropy._linear import Head, LinearLoss
 from xentropy._typing import Array
 from xentropy_torch import _mutable
 from xentropy_torch import _namespace as xp
 
-# A product of fewer multiplications is not worth another library.
-_LARGE = 1 << 24
 # What goes to a place is made in parts of so many entries, of as many that are copied.
 _PART = 1 << 19
-
-
 # Of float32 a tile is at most 50 MB, as oneDNN takes some memory too.
 TILE = 12 << 20
 
@@ -35,17 +30,9 @@ def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Plan:
     Operations have threads of their own.
     """
     threads = torch.get_num_threads()
-    if not _suits(rule, leaves):
+    if not (_linear_plans.large(rule, leaves, torch.float32) and _quicker()):
         return _plans.plan(xp, _mutable, threads=threads)
     return _plans.plan(xp, _OTHERS, threads=threads)._replace(tile=TILE)
-
-
-def _suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    if not isinstance(rule, LinearLoss):
-        return False
-    hidden, weight, *_ = Head(*leaves)
-    single = hidden.dtype == weight.dtype == torch.float32
-    return single and hidden.numel() * weight.shape[0] >= _LARGE and _quicker()
 
 
 def _quicker() -> bool:

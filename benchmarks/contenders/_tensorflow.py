@@ -40,10 +40,9 @@ class Tensorflow:
         """
         hard = inputs.targets.dtype.kind == "i"
         targets = inputs.targets.astype(np.int32) if hard else inputs.targets
-        if self.device == "CPU":
-            with tf.device(self.device):
-                tf.zeros(max(ROOM, 8 * sum(x.nbytes for x in inputs.leaves)), tf.uint8)
         with tf.device(self.device):
+            if self.device == "CPU":
+                tf.zeros(max(ROOM, 8 * sum(x.nbytes for x in inputs.leaves)), tf.uint8)
             return tuple(map(tf.identity, (*inputs.leaves, targets)))
 
     def pairs(self, cell: Cell) -> Sequence[Pair]:
