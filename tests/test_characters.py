@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from harness import Framework
 
-# Enough that logits of the large step are more than what differs from run to run.
-WINDOWS = 192
+# What an XLA compiler takes differs by 40 MB from run to run: logits of the large step are many times that.
+WINDOWS = 384
 SCRIPT = Path(__file__).parents[1] / "examples" / "characters.py"
 
 
