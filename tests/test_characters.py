@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from harness import Framework
 
-# What an XLA compiler takes differs by 40 MB from run to run: logits of the large step are many times that.
+# What XLA's compiler takes differs by 40 MB from run to run: the large step's logits are far more.
 WINDOWS = 384
 SCRIPT = Path(__file__).parents[1] / "examples" / "characters.py"
 

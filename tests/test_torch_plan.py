@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,120 @@ def test_a_softmax_is_taken_of_long_rows_where_exp_is_slow(monkeypatch: Any) -> 
     made = torch.empty_like(x)
     assert _mutable.shares(x, 1, out=made) is made
     assert float(made.sum()) == pytest.approx(1.0)
+
+
+# Rows of 5 classes by the middle axis, and of 300 by the last, where exp is slow.
+OF_LOG_SOFTMAX = [((40, 5, 90), 1), ((70, 300), 1)]
+PLAIN: list[dict[str, Any]] = [
+    {},
+    {"reduction": "sum"},
+    {"ignore_index": 2},
+    {"normalizer": 3.0},
+    {"class_weights": True, "sample_weights": True},
+]
+
+
+@pytest.fixture
+def log_softmaxes(monkeypatch: Any) -> list[Any]:
+    """The shapes of what PyTorch's own log-softmax was asked for."""
+    asked: list[Any] = []
+    own = _mutable.log_softmax
+
+    def counted(x: Any, axis: int, *, out: Any) -> Any:
+        asked.append(x.shape)
+        return own(x, axis, out=out)
+
+    monkeypatch.setattr(_mutable, "log_softmax", counted)
+    monkeypatch.setattr(_mutable, "slow", lambda: True)
+    monkeypatch.setattr(_mutable, "_wide", lambda: True)
+    return asked
+
+
+def weighed(options: dict[str, Any], shape: Any, axis: int) -> dict[str, Any]:
+    """The options, with weights in the place of True."""
+    rng, rows = np.random.default_rng(7), shape[:axis] + shape[axis + 1 :]
+    sizes = {"class_weights": shape[axis], "sample_weights": rows}
+    return {
+        name: rng.uniform(0.5, 2.0, sizes[name]) if value is True else value
+        for name, value in options.items()
+    }
+
+
+def as_tensors(options: dict[str, Any]) -> dict[str, Any]:
+    return {n: torch.tensor(v) if isinstance(v, np.ndarray) else v for n, v in options.items()}
+
+
+@pytest.mark.parametrize("options", PLAIN, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("shape", "axis"), OF_LOG_SOFTMAX)
+def test_a_reduced_loss_by_a_log_softmax(
+    log_softmaxes: list[Any], shape: Any, axis: int, dtype: str, options: dict[str, Any]
+) -> None:
+    rng = np.random.default_rng(11)
+    x = torch.tensor(rng.normal(size=shape) * 3).to(getattr(torch, dtype))
+    labels = rng.integers(0, shape[axis], shape[:axis] + shape[axis + 1 :])
+    options = weighed(options, shape, axis)
+    for size in (4000, 1 << 20):
+        log_softmaxes.clear()
+        with xe.options(block_size=size):
+            value = xe.cross_entropy(x, torch.tensor(labels), axis=axis, **as_tensors(options))
+        assert len(log_softmaxes) == -(-math.prod(shape) // size)
+        wanted = oracle.cross_entropy(x.double().numpy(), labels, axis=axis, **options)
+        assert float(value) == pytest.approx(wanted, rel=3e-7)
+
+
+@pytest.mark.parametrize("sure", [70, 35, 64])
+def test_small_losses_are_not_left_to_a_log_softmax(log_softmaxes: list[Any], sure: int) -> None:
+    """Whether all rows are confident, or some, or the first are not."""
+    x = np.random.default_rng(3).normal(size=(70, 300)).astype(np.float32)
+    labels = x.argmax(1)
+    x[np.arange(70 - sure, 70), labels[70 - sure :]] += 16
+    x[: 70 - sure] /= 4 if sure == 35 else 1
+    with xe.options(block_size=3000):
+        value = xe.cross_entropy(torch.tensor(x), torch.tensor(labels), reduction="sum")
+    assert len(log_softmaxes) == {70: 1, 35: 7, 64: 7}[sure]
+    wanted = oracle.cross_entropy(x.astype(np.float64), labels, axis=1, reduction="sum")
+    assert float(value) == pytest.approx(wanted, rel=3e-7)
+
+
+def test_small_losses_with_negative_weights(log_softmaxes: list[Any]) -> None:
+    x, minus = torch.zeros(70, 300), -torch.ones(70)
+    x[:, 3] = 20.0
+    value = xe.cross_entropy(x, torch.full((70,), 3), sample_weights=minus, reduction="sum")
+    assert float(value) == pytest.approx(-70 * 299 * math.exp(-20), rel=1e-6)
+    assert len(log_softmaxes) == 1
+
+
+@pytest.mark.parametrize("entry", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("place", [(0, 1), (60, 2), (60, 3)])
+def test_a_log_softmax_does_not_judge_strange_rows(
+    log_softmaxes: list[Any], monkeypatch: Any, place: Any, entry: float
+) -> None:
+    x = torch.zeros(70, 300)
+    x[place] = entry
+    labels = torch.full((70,), 3)
+    with xe.options(block_size=3000):
+        value = xe.cross_entropy(x, labels)
+    assert len(log_softmaxes) in {1, 7}
+    monkeypatch.setattr(_mutable, "has_log_softmax", lambda *_: False)
+    torch.testing.assert_close(xe.cross_entropy(x, labels), value, equal_nan=True)
+
+
+def test_which_rows_a_log_softmax_is_taken_of(monkeypatch: Any) -> None:
+    for slow, wide in ((True, True), (False, True), (True, False)):
+        monkeypatch.setattr(_mutable, "slow", lambda slow=slow: slow)
+        monkeypatch.setattr(_mutable, "_wide", lambda wide=wide: wide)
+        long = _mutable.has_log_softmax((9, 1000), 1, torch.float32)
+        assert long == (slow and wide)
+        assert _mutable.has_log_softmax((9, 20, 9), 1, torch.float32)
+        for shape, axis, dtype in (
+            ((9, 100), 1, torch.float32),
+            ((9, 2000), 1, torch.float32),
+            ((9, 90, 9), 1, torch.float32),
+            ((9, 1, 9), 1, torch.float32),
+            ((9, 20, 9), 1, torch.float64),
+        ):
+            assert not _mutable.has_log_softmax(shape, axis, dtype)
 
 
 class Tagged(torch.Tensor):

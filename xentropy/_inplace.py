@@ -50,6 +50,14 @@ class Ops(Protocol):
         """A softmax along an axis where that takes less time than exp(x), else None."""
         ...
 
+    def has_log_softmax(self, shape: tuple[int, ...], axis: int, dtype: DType) -> bool:
+        """Whether log-softmaxes along an axis take less time than exp(x), and lose as little."""
+        ...
+
+    def log_softmax(self, x: Array, axis: int, *, out: Array) -> Array:
+        """A log-softmax along an axis; not asked for where it is not had."""
+        ...
+
     def expm1(self, x: Array) -> Array:
         """exp(x) - 1."""
         ...

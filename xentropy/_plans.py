@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from xentropy import _direct_visits, _few
-from xentropy._blocks import blocks
+from xentropy import _direct_visits, _few, _log_softmax
+from xentropy._blocks import Block, blocks
 from xentropy._inplace import Ops
 from xentropy._known import Plan, known, share_of
 from xentropy._options import current
@@ -109,14 +109,21 @@ def _run(
         if in_place and rule.softcap is not None:
             picked = at_label(chosen, rule, leaves, rows)
         task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked)
-        reach = _direct_visits.reach(task) if in_place and not over else None
-        if not in_place:
-            losses = in_general(task, cuts)
-        elif reach is not None:
-            losses = _direct_visits.visited(task, reach, cuts)
-        else:
-            losses = alone(task) if len(cuts) == 1 else shared(task, cuts)
+        losses = _losses(task, cuts, in_place=in_place, over=over)
         return _reduced(chosen.xp, rule, divisor, losses)
+
+
+def _losses(task: Task, cuts: list[Block], *, in_place: bool, over: bool) -> Array:
+    """The losses of all rows, by the first way that will do."""
+    if not in_place:
+        return in_general(task, cuts)
+    losses = _log_softmax.visited(task, cuts)
+    if losses is not None:
+        return losses
+    reach = None if over else _direct_visits.reach(task)
+    if reach is not None:
+        return _direct_visits.visited(task, reach, cuts)
+    return alone(task) if len(cuts) == 1 else shared(task, cuts)
 
 
 def _reduced(xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array) -> Array:

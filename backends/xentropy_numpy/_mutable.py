@@ -64,6 +64,16 @@ def shares(x: Array, axis: int, *, out: Array) -> None:
     """None: there is no softmax."""
 
 
+def has_log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> bool:  # noqa: ARG001
+    """There is none."""
+    return False
+
+
+def log_softmax(x: Array, axis: int, *, out: Array) -> Array:
+    """Never asked for."""
+    raise NotImplementedError
+
+
 def fraction(x: Array, *, out: Array | None) -> Array:
     """What is left of the numbers when their whole parts are taken off."""
     whole = np.floor(x, out=None if out is x else out)

@@ -50,12 +50,36 @@ def shares(x: Array, axis: int, *, out: Array) -> Array | None:
 
 # A softmax of shorter rows takes longer than exp.
 _LONG = 128
+# So many numbers are added to one another in a log-softmax: along the last axis as many sums as a
+# vector has numbers are made at a time, else one number after the other is added.
+_ADDED = 64
+_LANES = 16
+
+
+def has_log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> bool:
+    """Whether rows are short enough to lose little, and exp is slower along their axis."""
+    count = shape[axis]
+    if dtype != torch.float32 or axis != len(shape) - 1:
+        return dtype == torch.float32 and 1 < count <= _ADDED
+    return _LONG <= count <= _ADDED * _LANES and slow() and _wide()
+
+
+def log_softmax(x: Array, axis: int, *, out: Array) -> Array:
+    """PyTorch's own, which may be written over its argument."""
+    made: Array = torch.ops.aten._log_softmax.out(x, axis, half_to_float=False, out=out)
+    return made
 
 
 @cache
 def slow() -> bool:
     """Whether MKL is there and slow, as elsewhere than on Intel's; a softmax is PyTorch's own."""
     return bool(torch.backends.mkl.is_available() and "AuthenticAMD" in _processor())
+
+
+@cache
+def _wide() -> bool:
+    """Whether a vector has as many numbers as AVX-512's."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def _processor() -> str:
