@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xentropy._options import Options, current
@@ -117,6 +117,13 @@ class Backend:
             if self.xp.isdtype(x.dtype, kind):
                 return kind
         return "other"
+
+    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
+        """What arrays have in common that a call takes alike, see `xentropy._recalled`.
+
+        None where arguments are validated at every call.
+        """
+        return None
 
     def shape(self, x: Array) -> tuple[int | None, ...]:
         """The shape, with None where a length is unknown while tracing."""

@@ -69,6 +69,11 @@ def backend_of(x: Array, name: str) -> Backend:
     return _find(x, name) if backend is None else backend
 
 
+def seen(x: Any) -> Backend | None:
+    """The backend of a type that was seen before, or None."""
+    return _known.get(type(x))
+
+
 def group_of(group: Any) -> Group:
     """A group by what its framework calls one; a TypeError if it is none of a framework's."""
     backend = _of_module(type(group).__module__)
