@@ -88,6 +88,8 @@ class Backend:
 
     writes: bool = False
     """Whether ``value_and_grad`` takes an array to write to, as ``out``."""
+    later: bool = False
+    """Whether the framework computes while Python goes on, and so may be asked before a look."""
 
     def __init__(self, name: str, xp: Namespace, index_dtype: DType) -> None:
         self.name = name

@@ -1,9 +1,11 @@
 """Calls whose arrays look like those of an earlier one, of which nothing is asked again but labels.
 
 What is validated of a call is the shape and dtype of its arrays, its options, and the values of
-labels. Where a framework computes while Python goes on, all but the values can be remembered, and
-they are looked at after the program has been sent off. Of a small program Python's part is most;
-and the thread that runs it falls asleep in a few microseconds, and takes fifty to wake up.
+labels. All but the values can be remembered: of few logits Python's part is most, and where the
+caches were swept by other work it takes ten times as long as in a loop of its own.
+
+Where a framework computes while Python goes on, labels are looked at after the program has been
+sent off: the thread that runs it falls asleep in a few microseconds, and takes fifty to wake up.
 """
 
 from __future__ import annotations
@@ -41,15 +43,22 @@ class Recalled(NamedTuple):
 
     def __call__(self, args: tuple[Array, ...]) -> Any:
         """What the call gives of other arrays."""
-        call = self.call
+        backend, rule = self.call.backend, self.call.rule
         leaves = tuple([None if place is None else args[place] for place in self.places])
+        if not backend.later:
+            _look(backend, rule, *leaves[:2])
+            return self._evaluated(leaves)
         try:
-            if self.wanted is None:
-                return call.shaped(call.backend.apply(call.rule, leaves))
-            found = call.backend.value_and_grad(call.rule, leaves, self.wanted)
-            return call.shaped(found[0]), found[1][self.by]
+            return self._evaluated(leaves)
         finally:  # whatever a framework says of NaN, a label that is no class is named
-            _look(call.backend, call.rule, *leaves[:2])
+            _look(backend, rule, *leaves[:2])
+
+    def _evaluated(self, leaves: tuple[Array | None, ...]) -> Any:
+        call = self.call
+        if self.wanted is None:
+            return call.shaped(call.backend.apply(call.rule, leaves))
+        found = call.backend.value_and_grad(call.rule, leaves, self.wanted)
+        return call.shaped(found[0]), found[1][self.by]
 
 
 def _look(backend: Backend, rule: Any, logits: Array, targets: Array) -> None:

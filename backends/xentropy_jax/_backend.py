@@ -320,6 +320,8 @@ _value_and_grad = jax.jit(_both, static_argnums=(0, 2, 3))
 class JaxBackend(Backend):
     """JAX arrays and tracers. The public functions are compiled by themselves."""
 
+    later = True
+
     def refuses(self, cls: type) -> str | None:
         """What stands for an array in JAX's transformations, and has no numbers itself."""
         if issubclass(cls, jax.ShapeDtypeStruct):

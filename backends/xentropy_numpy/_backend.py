@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,6 +64,13 @@ class NumPyBackend(Backend):
     def writable(self, x: Array) -> bool:
         """Whether an array is no read-only one."""
         return bool(x.flags.writeable)
+
+    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
+        """Shapes and dtypes of arrays that are nothing else."""
+        for x in arrays:
+            if type(x) is not np.ndarray:
+                return None
+        return tuple([(x.shape, x.dtype) for x in arrays])
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -72,6 +72,12 @@ class TensorFlowBackend(Backend):
     def unrolls(self) -> bool:
         """In a graph."""
         return not tf.executing_eagerly()
+
+    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
+        """Shapes, dtypes and devices of eager tensors; variables become one first."""
+        if not tf.executing_eagerly() or not all(isinstance(x, tf.Tensor) for x in arrays):
+            return None
+        return tuple([(x.shape, x.dtype, x.device) for x in arrays])
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -241,6 +241,15 @@ class TorchBackend(Backend):
     def device(self, x: Array) -> object:
         """The device."""
         return x.device
+
+    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
+        """Shapes, dtypes and devices of dense tensors, where nothing is compiled or traced."""
+        if torch.compiler.is_compiling() or _tracing() or _watched():
+            return None
+        for x in arrays:
+            if type(x) not in _PLAIN or x.layout is not torch.strided:
+                return None
+        return tuple([(x.shape, x.dtype, x.device) for x in arrays])
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """On the host, and neither traced, faked, spread nor under a function transform."""
