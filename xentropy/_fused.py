@@ -58,8 +58,8 @@ class Compiler(Protocol):
         """Whether sums whose terms are chosen cost no more, and what two sums share is held."""
         ...
 
-    def widens(self, x: Array) -> bool:
-        """Whether all of an array is widened, and written to memory, for a sum of it alone."""
+    def widens(self, x: Array, *, short: bool) -> bool:
+        """Whether a sum over rows, short ones or long, has all of an array written anew."""
         ...
 
     def everywhere(self, flags: Array) -> Array:
@@ -212,8 +212,8 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     if careful or leaves.where is not None:
         value = -_stats.below(xp, x, peak, rule.temperature)
         gap, mass = _weighed(xp, ops, t, value, rule.axis)
-    elif ops.widens(leaves.logits) and _plain(rule, leaves):
-        gap, mass = _widened(xp, ops, rule, leaves, peak)
+    elif _plain(rule, leaves) and ops.widens(leaves.logits, short=_short(rule, x)):
+        gap, mass = _of_given(xp, ops, rule, leaves, peak)
     else:
         gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
     left = Left(peak, rest, mass, None)
@@ -424,10 +424,10 @@ class _Given:
         return dense * (peak - self.rule.scores(self.xp, Leaves(logits, targets)))
 
 
-def _widened(
+def _of_given(
     xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
 ) -> tuple[Array, Array]:
-    """The gap and the mass of rows, of which nothing is widened in memory."""
+    """The gap and the mass of probabilities as given; nothing is widened in memory."""
     arrays = leaves.logits, peak, leaves.targets
     gap, dense = (_Given(xp, rule, gap=asked) for asked in (True, False))
     if _short(rule, leaves.logits):

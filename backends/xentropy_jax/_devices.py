@@ -150,7 +150,10 @@ class _InParts:
 
 @dataclass(frozen=True)
 class _InBlocks:
-    """The same of blocks of rows, one after the other, on a host; the last two may overlap."""
+    """The same of blocks of rows, one after the other, on a host.
+
+    A slice that would go beyond the last row begins earlier: the last two blocks may overlap.
+    """
 
     form: Form
     rows: int
@@ -163,9 +166,9 @@ class _InBlocks:
         count = len(flat[0])
 
         def visit(turn: Array, sums: Array) -> Array:
-            start = jnp.minimum(turn * self.rows, count - self.rows)
-            block = [jax.lax.dynamic_slice_in_dim(x, start, self.rows) for x in flat]
-            return jax.lax.dynamic_update_slice_in_dim(sums, self.form(*block)[0], start, 0)
+            block = [jax.lax.dynamic_slice_in_dim(x, turn * self.rows, self.rows) for x in flat]
+            made = self.form(*block)[0]
+            return jax.lax.dynamic_update_slice_in_dim(sums, made, turn * self.rows, 0)
 
         sums = jnp.zeros((count, 1), arrays[1].dtype)
         sums = jax.lax.fori_loop(0, -(-count // self.rows), visit, sums)
@@ -173,7 +176,7 @@ class _InBlocks:
 
 
 def widens(x: Array) -> bool:
-    """Whether a sum of an array widens all of it first."""
+    """Whether a sum of long rows widens all of an array first."""
     return bool(x.dtype == jnp.float16)
 
 
@@ -181,9 +184,8 @@ def sum_rows(function: Entries, x: Array, column: Array, *others: Array) -> Arra
     """The sums of a function, entry by entry, of arrays and a column, which is kept."""
     count, whole = parts_of(x.shape[-1], LONG), _Whole(function)
     form: Form = whole if count == 1 or others else _InParts(function, count)
-    rows = max(1, BLOCK // x.shape[-1])
-    if widens(x) and rows < x.size // x.shape[-1]:
-        form = _InBlocks(form, rows)
+    if widens(x) and isinstance(x.size, int) and x.size > max(BLOCK, x.shape[-1]):
+        form = _InBlocks(form, max(1, BLOCK // x.shape[-1]))
     if form is whole:
         return whole(x, column, *others)[0]
     (found,) = by_devices(form, whole, x, column, *others)

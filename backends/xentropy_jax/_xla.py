@@ -50,8 +50,8 @@ class XLA:
     def sum_rows(self, function: _devices.Entries, x: Array, *others: Array) -> Array:
         return _devices.sum_rows(function, x, *others)
 
-    def widens(self, x: Array) -> bool:
-        return _devices.widens(x)
+    def widens(self, x: Array, *, short: bool) -> bool:
+        return True if short else _devices.widens(x)
 
     def first(self, x: Array, count: int) -> Array:
         return _devices.first(x, count)

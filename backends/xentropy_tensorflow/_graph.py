@@ -70,7 +70,7 @@ class Operations:
         """Part by part of what XLA compiles: no exponential is written to memory."""
         return _sum_rows if self.compiled else None
 
-    def widens(self, _: Array) -> bool:
+    def widens(self, _: Array, *, short: bool) -> bool:
         """Nothing is known of it."""
         return False
 

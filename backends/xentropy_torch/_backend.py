@@ -194,7 +194,7 @@ class _Inductor:
     some = sum_rows = None
     compares = True
 
-    def widens(self, _: Array) -> bool:
+    def widens(self, _: Array, *, short: bool) -> bool:
         """What is summed is widened on the way."""
         return False
 
