@@ -159,7 +159,9 @@ class _InBlocks:
     rows: int
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        return jax.lax.platform_dependent(*arrays, cpu=self._visit, default=self.form)
+        found: list[Array]
+        found = jax.lax.platform_dependent(*arrays, cpu=self._visit, default=self.form)
+        return found
 
     def _visit(self, *arrays: Array) -> list[Array]:
         flat = [x.reshape(-1, x.shape[-1]) for x in arrays]
