@@ -68,7 +68,7 @@ def test_other_values_of_arrays_that_look_the_same(
     call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = validated(monkeypatch)
-    for labels in (LABELS, LABELS[::-1], jnp.asarray([2, 2, 0])):
+    for labels in (LABELS, LABELS[::-1], LABELS // 2):
         x = logits()
         close(call(x, labels), defined(x, labels, call))
     assert made == ["logits"]
