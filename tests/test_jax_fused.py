@@ -234,6 +234,49 @@ def test_a_gradient_is_the_only_buffer_of_its_size(shape: tuple[int, ...], dtype
     assert compiled.memory_analysis().temp_size_in_bytes <= 2 * x.size + per_row
 
 
+@pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((64, 4096), "float16"), ((4096, 16), "float16"), ((4096, 16), "bfloat16")]
+)
+def test_a_loss_widens_nothing_in_memory(
+    shape: tuple[int, int], dtype: str, hard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_devices, "BLOCK", 1 << 13)
+    x = jnp.zeros(shape, dtype)
+    targets = jnp.zeros(shape[0], jnp.int32) if hard else x
+    for function in (xe.cross_entropy, jax.value_and_grad(xe.cross_entropy)):
+        compiled = jax.jit(function).lower(x, targets).compile()
+        assert compiled.memory_analysis().temp_size_in_bytes < x.nbytes + 80 * len(x)
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+@pytest.mark.parametrize("classes", [300, 9])
+def test_float16_block_by_block(
+    classes: int, hard: bool, batched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fourteen rows, three long ones at a time: the last three begin before the others end."""
+    monkeypatch.setattr(_devices, "BLOCK", 1000)
+    rng = np.random.default_rng(classes)
+    x = (rng.standard_normal((14, classes)) * 3).astype(np.float16)
+    labels, soft = rng.integers(0, classes, 14), rng.dirichlet(np.ones(classes), 14)
+    x[5, labels[5]] = 25
+    given = labels if hard else soft.astype(np.float16)
+    t = np.eye(classes)[labels] if hard else given.astype(np.float64)
+
+    def loss(x: Any, t: Any) -> Any:
+        return xe.cross_entropy(x, t, reduction="none", temperature=0.5)
+
+    arrays = jnp.asarray(x), jnp.asarray(given)
+    if batched:
+        arrays = tuple(a.reshape(2, 7, *a.shape[1:]) for a in arrays)
+    found = (jax.vmap(loss) if batched else loss)(*arrays).reshape(-1)
+    for i in range(14):
+        exact = oracle.exact_row(x[i].astype(np.float64) * 2, t[i])[0]
+        depth = 2 * float(x[i].max() - x[i].min())
+        assert oracle.ulps(found[i], exact, "float32") <= 4 + depth
+
+
 def test_one_answer_for_a_whole_batch() -> None:
     """Under vmap a conditional stays one: it does not become a choice after both branches."""
     x, labels = jnp.zeros((3, 4, 300)), jnp.zeros((3, 4), jnp.int32)

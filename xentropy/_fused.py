@@ -45,17 +45,21 @@ class Compiler(Protocol):
         ...
 
     @property
-    def sum_rows(self) -> Callable[[Callable[[Array, Array], Array], Array, Array], Array] | None:
+    def sum_rows(self) -> Callable[..., Array] | None:
         """The sums of a function along the last axis of an array, which is kept.
 
-        The function, which is hashable, takes the array and a column, entry by entry; None where
-        a namespace's own sum is as good.
+        The function, which is hashable, takes the array, a column, and with `widens` another
+        array, entry by entry; None where a namespace's own sum is as good.
         """
         ...
 
     @property
     def compares(self) -> bool:
         """Whether sums whose terms are chosen cost no more, and what two sums share is held."""
+        ...
+
+    def widens(self, x: Array, *, short: bool) -> bool:
+        """Whether a sum over rows, short ones or long, has all of an array written anew."""
         ...
 
     def everywhere(self, flags: Array) -> Array:
@@ -199,22 +203,33 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     own = None if t.on is None else own_scores(xp, rule, leaves, t.label)
     if careful:
         rest = _rest_with_care(xp, ops, rule, x, peak)
+    elif _short(rule, x):
+        rest = _both_sums(xp, ops, rule, leaves, peak)
     else:
-        short = x.shape[rule.axis] < SHORT or rule.axis != x.ndim - 1
-        if short:
-            rest = _both_sums(xp, ops, rule, leaves, peak)
-        else:
-            # Where labels lie below the top r needs no care: their distance is in the loss.
-            wrong = None if own is None else own < peak
-            rest = _one_sum(xp, ops, rule, leaves, peak, wrong)
+        # Where labels lie below the top r needs no care: their distance is in the loss.
+        wrong = None if own is None else own < peak
+        rest = _one_sum(xp, ops, rule, leaves, peak, wrong)
     if careful or leaves.where is not None:
         value = -_stats.below(xp, x, peak, rule.temperature)
         gap, mass = _weighed(xp, ops, t, value, rule.axis)
+    elif _plain(rule, leaves) and ops.widens(leaves.logits, short=_short(rule, x)):
+        gap, mass = _of_given(xp, ops, rule, leaves, peak)
     else:
         gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
     left = Left(peak, rest, mass, None)
     losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
     return left._replace(losses=rule.with_z(xp, targets, left, losses))
+
+
+def _short(rule: RowLoss, x: Array) -> bool:
+    """Whether rows are short, or do not lie along the last axis."""
+    return bool(x.shape[rule.axis] < SHORT) or rule.axis != x.ndim - 1
+
+
+def _plain(rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether the coefficients are probabilities as given."""
+    weighed = leaves.class_weights is not None or leaves.sample_weights is not None
+    return not (rule.hard or weighed or rule.label_smoothing)
 
 
 def _peak(xp: Namespace, rule: RowLoss, leaves: Leaves, x: Array) -> Array:
@@ -392,6 +407,35 @@ def _gap_of_others(
         dense = xp.sum(t.dense * (peak - x), axis=rule.axis, keepdims=True)
         total = dense if total is None else total + dense
     return total
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Probabilities as given, or what they add to the gap, times T."""
+
+    xp: Namespace
+    rule: RowLoss
+    gap: bool
+
+    def __call__(self, logits: Array, peak: Array, targets: Array) -> Array:
+        dense = self.xp.astype(targets, self.rule.dtype)
+        if not self.gap:
+            return dense
+        return dense * (peak - self.rule.scores(self.xp, Leaves(logits, targets)))
+
+
+def _of_given(
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
+) -> tuple[Array, Array]:
+    """The gap and the mass of probabilities as given; nothing is widened in memory."""
+    arrays = leaves.logits, peak, leaves.targets
+    gap, dense = (_Given(xp, rule, gap=asked) for asked in (True, False))
+    if _short(rule, leaves.logits):
+        sums = ops.sum_both(gap(*arrays), dense(*arrays), rule.axis)
+    else:
+        sum_rows = cast("Callable[..., Array]", ops.sum_rows)
+        sums = sum_rows(gap, *arrays), sum_rows(dense, *arrays)
+    return sums[0] / rule.temperature, sums[1]
 
 
 def _weighed(

@@ -121,17 +121,20 @@ def sum_both(a: Array, b: Array, axis: int) -> tuple[Array, Array]:
 # all exponentials are written to memory first, which takes seven times as long.
 LONG = 1 << 15
 
-Entries = Callable[[Array, Array], Array]
+Entries = Callable[..., Array]
+# And of a reduction of float16 all entries are widened first, into memory that is touched for the
+# first time; of blocks of so many entries, one after the other, it is used again.
+BLOCK = 1 << 19
 
 
 @dataclass(frozen=True)
 class _Whole:
-    """The sums of a function of an array and a column, along the last axis, which is kept."""
+    """The sums of a function of arrays and a column, along the last axis, which is kept."""
 
     function: Entries
 
-    def __call__(self, x: Array, column: Array) -> list[Array]:
-        return [jnp.sum(self.function(x, column), axis=-1, keepdims=True)]
+    def __call__(self, *arrays: Array) -> list[Array]:
+        return [jnp.sum(self.function(*arrays), axis=-1, keepdims=True)]
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,49 @@ class _InParts:
         return [sum_in_parts(jnp, self.function, self.count, x, column)]
 
 
-def sum_rows(function: Entries, x: Array, column: Array) -> Array:
-    """The sums of a function, entry by entry, of an array and a column, which is kept."""
+@dataclass(frozen=True)
+class _InBlocks:
+    """The same of blocks of rows, one after the other, on a host.
+
+    A slice that would go beyond the last row begins earlier: the last two blocks may overlap.
+    """
+
+    form: Form
+    rows: int
+
+    def __call__(self, *arrays: Array) -> list[Array]:
+        found: list[Array]
+        found = jax.lax.platform_dependent(*arrays, cpu=self._visit, default=self.form)
+        return found
+
+    def _visit(self, *arrays: Array) -> list[Array]:
+        flat = [x.reshape(-1, x.shape[-1]) for x in arrays]
+        count = len(flat[0])
+
+        def visit(turn: Array, sums: Array) -> Array:
+            block = [jax.lax.dynamic_slice_in_dim(x, turn * self.rows, self.rows) for x in flat]
+            made = self.form(*block)[0]
+            return jax.lax.dynamic_update_slice_in_dim(sums, made, turn * self.rows, 0)
+
+        sums = jnp.zeros((count, 1), arrays[1].dtype)
+        sums = jax.lax.fori_loop(0, -(-count // self.rows), visit, sums)
+        return [sums.reshape(*arrays[0].shape[:-1], 1)]
+
+
+def widens(x: Array) -> bool:
+    """Whether a sum of long rows widens all of an array first."""
+    return bool(x.dtype == jnp.float16)
+
+
+def sum_rows(function: Entries, x: Array, column: Array, *others: Array) -> Array:
+    """The sums of a function, entry by entry, of arrays and a column, which is kept."""
     count, whole = parts_of(x.shape[-1], LONG), _Whole(function)
-    if count == 1:
-        return whole(x, column)[0]
-    (found,) = by_devices(_InParts(function, count), whole, x, column)
+    form: Form = whole if count == 1 or others else _InParts(function, count)
+    if widens(x) and isinstance(x.size, int) and x.size > max(BLOCK, x.shape[-1]):
+        form = _InBlocks(form, max(1, BLOCK // x.shape[-1]))
+    if form is whole:
+        return whole(x, column, *others)[0]
+    (found,) = by_devices(form, whole, x, column, *others)
     return found
 
 

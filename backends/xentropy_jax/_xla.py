@@ -47,8 +47,11 @@ class XLA:
 
     compares = False
 
-    def sum_rows(self, function: _devices.Entries, x: Array, column: Array) -> Array:
-        return _devices.sum_rows(function, x, column)
+    def sum_rows(self, function: _devices.Entries, x: Array, *others: Array) -> Array:
+        return _devices.sum_rows(function, x, *others)
+
+    def widens(self, x: Array, *, short: bool) -> bool:
+        return True if short else _devices.widens(x)
 
     def first(self, x: Array, count: int) -> Array:
         return _devices.first(x, count)

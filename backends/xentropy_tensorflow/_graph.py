@@ -70,6 +70,10 @@ class Operations:
         """Part by part of what XLA compiles: no exponential is written to memory."""
         return _sum_rows if self.compiled else None
 
+    def widens(self, _: Array, *, short: bool) -> bool:
+        """Nothing is known of it."""
+        return False
+
     def everywhere(self, flags: Array) -> Array:
         """Whether all flags are set."""
         return tf.reduce_all(flags)

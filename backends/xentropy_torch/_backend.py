@@ -194,6 +194,10 @@ class _Inductor:
     some = sum_rows = None
     compares = True
 
+    def widens(self, _: Array, *, short: bool) -> bool:
+        """What is summed is widened on the way."""
+        return False
+
     def everywhere(self, _: Array) -> bool:
         """Nothing is known while tracing."""
         return False
