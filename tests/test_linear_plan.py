@@ -438,7 +438,7 @@ ROWS_OF_A_KIND = {
 def test_exponentials_that_are_made_once_lose_nothing(
     kind: str, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three blocks of rows by parts of four classes; one class is impossible, two rows are ignored."""
+    """Three blocks of rows, four classes at a time; one is impossible, two rows are ignored."""
     import tensorflow as tf
 
     from xentropy_tensorflow import _graph_loops
