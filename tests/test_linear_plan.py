@@ -424,6 +424,66 @@ def test_a_graph_loops_over_blocks(jit: bool, inside: bool) -> None:
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
 
 
+ROWS_OF_A_KIND = {
+    # The label far ahead of all others: what is left of the loss is their sum.
+    "confident": (60.0, 0.0),
+    # Classes, and with them some labels, so far below that their share is 0 in float32.
+    "hopeless": (0.0, -300.0),
+}
+
+
+@pytest.mark.backends("tensorflow")
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("kind", ROWS_OF_A_KIND)
+def test_exponentials_that_are_made_once_lose_nothing(
+    kind: str, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three blocks of rows, four classes at a time; one is impossible, two rows are ignored."""
+    import tensorflow as tf
+
+    from xentropy_tensorflow import _graph_loops
+
+    monkeypatch.setattr(_graph_loops, "PARTS", 4 * WIDTH)
+    rng, (ahead, low), rows = np.random.default_rng(3), ROWS_OF_A_KIND[kind], 12
+    labels = rng.integers(0, 18, rows) // 2 * 2
+    bias = np.where(np.arange(18) < 4, low, 0.0)
+    bias[labels] += ahead
+    bias[17] = -np.inf
+    if kind == "confident":
+        labels, bias = np.full(rows, 6), np.where(np.arange(18) == 6, ahead, 0.0)
+        bias[17] = -np.inf
+    hidden, weight = HIDDEN[:rows].copy(), WEIGHT[:18]
+    kept = np.arange(rows) // 2 != 2
+    hidden[4], hidden[5], ignored = np.inf, 3e38, np.where(kept, labels, -1)
+
+    def both(*arrays: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(arrays)
+            hidden, weight, bias = arrays
+            value = xe.linear_cross_entropy(
+                hidden, weight, tf.constant(ignored), bias=bias, ignore_index=-1, reduction="sum"
+            )
+        return value, tape.gradient(value, arrays)
+
+    arrays = [x.astype(np.float32) for x in (hidden, weight, bias)]
+    with xe.options(block_size=5 * 18, compile=compiled):
+        value, found = tf.function(both, autograph=False)(*map(tf.constant, arrays))
+    hidden, weight, bias = (x.astype(np.float64) for x in arrays)
+    x, label = hidden[kept] @ weight.T + bias, labels[kept]
+    each = np.arange(len(x))
+    depth = x - x[each, label][:, None]
+    depth[each, label] = -np.inf
+    others = np.exp(depth).sum(-1)
+    np.testing.assert_allclose(value, np.log1p(others).sum(), rtol=3e-5)
+    slope = np.exp(depth) / (1 + others)[:, None]
+    slope[each, label] = -others / (1 + others)
+    np.testing.assert_allclose(found[2], slope.sum(0), rtol=3e-5, atol=1e-37)
+    wanted = np.zeros_like(hidden)
+    wanted[kept] = slope @ weight
+    for got, true in ((found[0], wanted), (found[1], slope.T @ hidden[kept])):
+        np.testing.assert_allclose(got, true, rtol=1e-4, atol=1e-5 * np.abs(true).max())
+
+
 OF_CLASSES = {
     "plain": {},
     "smoothed": {"label_smoothing": 0.2, "reduction": "sum"},
@@ -457,6 +517,7 @@ def test_a_graph_takes_some_classes_at_a_time(
 
     classes = 18
     monkeypatch.setattr(_graph_loops, "PART", 4 * WIDTH)
+    monkeypatch.setattr(_graph_loops, "PARTS", 4 * WIDTH)
     added, looped = _graph_loops._added_in_parts, []
     spy = lambda *given: looped.append(given) or added(*given)  # noqa: E731
     monkeypatch.setattr(_graph_loops, "_added_in_parts", spy)

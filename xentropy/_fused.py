@@ -298,7 +298,7 @@ def _both_sums(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak
 
 def _rest_with_care(xp: Namespace, ops: Compiler, rule: RowLoss, x: Array, peak: Array) -> Array:
     """r of any rows: a row of -inf has none."""
-    depth = _depth(xp, x, peak, rule.temperature)
+    depth = depth_of(xp, x, peak, rule.temperature)
     if ops.compares:
         rest = _apart_by_depth(xp, ops, depth, rule.axis)
     else:
@@ -529,7 +529,7 @@ def general_gradient(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -
     return _stats.cut(xp, made, mask)
 
 
-def _depth(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
+def depth_of(xp: Namespace, x: Array, peak: Array, temperature: float) -> Array:
     """(x - m) / T, 0 at the top even where that is infinite, by a minimum.
 
     XLA on a CPU is half as slow again where one program chooses twice: at the top, and at labels.
@@ -559,7 +559,7 @@ def _by_others(
     """
     rest = _stats.settled(xp, left.max, left.rest)
     mass = left.mass
-    exp, p = xp.exp(_depth(xp, x, left.max, rule.temperature)), 1 / (1 + rest)
+    exp, p = xp.exp(depth_of(xp, x, left.max, rule.temperature)), 1 / (1 + rest)
     if t.spread is None and t.dense is None and z is None:
         made, factor, idle = exp, p * mass, xp.zeros_like(exp)
     else:

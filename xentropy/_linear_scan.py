@@ -36,6 +36,8 @@ class Sums(NamedTuple):
 
 Rows = tuple[Array, Array]
 Step = Callable[[Sums, Any, int], tuple[Sums, Rows]]
+# How a block of rows is visited, before a step is made of it, and of about how many logits.
+Visit = tuple[Callable[..., tuple[Sums, Rows]], int]
 
 
 class Block(NamedTuple):
@@ -118,15 +120,21 @@ def moves(wanted: tuple[bool, ...]) -> bool:
 
 
 def visited(
-    xp: Namespace, ops: Loops, rule: LinearLoss, leaves: Head, wanted: tuple[bool, ...]
+    xp: Namespace,
+    ops: Any,
+    rule: LinearLoss,
+    leaves: Head,
+    wanted: tuple[bool, ...],
+    visit: Visit | None = None,
 ) -> tuple[Array, Head]:
-    """The reduced loss, and its gradients by the wanted leaves."""
+    """The reduced loss, and its gradients by the wanted leaves; ``visit`` is that of a block."""
     head, each = _linear.flat(xp, leaves, hard=True), replace(rule.loss, reduction="none")
     t = _targets.coefficients(xp, _linear.row_targets(xp, rule.loss, head))
     how = rule.reducer(xp, head, Left(None, None, _stats.mass(xp, t, 1), None))
     worth = _reduction.spread(xp, how, xp.ones((), dtype=rule.dtype))
-    step = partial(_step, xp, ops, each, head, worth, Head(*wanted))
-    zeros, rows = _zeros(xp, head, wanted, rule.dtype), size(rule, leaves, ops.block)
+    one, block = visit or (_step, ops.block)
+    step = partial(one, xp, ops, each, head, worth, Head(*wanted))
+    zeros, rows = _zeros(xp, head, wanted, rule.dtype), size(rule, leaves, block)
     sums, (losses, by_hidden) = _over_blocks(xp, ops, step, head, rows, zeros, rule.dtype)
     value = _reduction.reduce(xp, losses, how)
     made = Head(by_hidden if wanted[0] else None, sums.weight, None, sums.bias)
@@ -179,7 +187,7 @@ def _step(
     size: int,
 ) -> tuple[Sums, Rows]:
     """A block of rows: what it adds to the sums, its losses and its gradient by hidden."""
-    rows = _rows(ops, head, start, size)
+    rows = rows_of(ops, head, start, size)
     leaves = _linear.leaves_of(rows, ops.logits(each, rows))
     left = ops.observed(partial(_fused.observe, xp, ops, each), each, leaves)
     by_hidden = xp.zeros((size, 0), dtype=each.dtype)
@@ -256,7 +264,7 @@ def _made(
     return worth * _fused.gradient(xp, each, part, left, targets)
 
 
-def _rows(ops: Loops, head: Head, start: Any, size: int) -> Head:
+def rows_of(ops: Loops, head: Head, start: Any, size: int) -> Head:
     """The leaves of some rows."""
     samples = head.sample_weights
     return head._replace(

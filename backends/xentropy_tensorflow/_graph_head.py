@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from xentropy import _linear_scan
+from xentropy import _linear_once, _linear_scan
 from xentropy._backend import Rule
 from xentropy._linear import Head, LinearLoss
 from xentropy._linear_plans import MOVING
@@ -50,7 +50,10 @@ def loss(rule: LinearLoss, leaves: Head) -> Array:
 
 def _visited(rule: LinearLoss, leaves: Head, here: list[int]) -> tuple[Array, Head]:
     wanted = tuple(i in here for i in range(len(leaves)))
-    return _linear_scan.visited(xp, loops(current().compile is not False), rule, leaves, wanted)
+    ops = loops(current().compile is not False)
+    if ops.once and _linear_once.suits(rule, leaves):
+        return _linear_once.visited(xp, ops, rule, leaves, wanted)
+    return _linear_scan.visited(xp, ops, rule, leaves, wanted)
 
 
 def _slopes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -32,17 +33,42 @@ except ImportError:  # they have no public names; without them XLA is given what
 BLOCK = 1 << 24
 PART = 1 << 21
 MOST = 32
+# Of exponentials that are made once, a block is 92 MB, of rows enough for quick products, and their
+# parts are larger, as nothing else is large.
+HELD = 22 << 20
+PARTS = 1 << 22
 
 
 class Loops(Operations):
     """TensorFlow's loops, and products in them; what lies between two products XLA makes one."""
 
     block = BLOCK
+    held = HELD
+    # Whether exponentials are made once, see `xentropy._linear_once`.
+    once = True
 
     def classes(self, shape: tuple[int, int]) -> int:
         """Few: what lies between two products of a block never has the block's size."""
-        count, features = shape
-        return -(-count // min(MOST, -(-count * features // PART) or 1))
+        return _classes(shape, PART)
+
+    def parts(self, shape: tuple[int, int]) -> int:
+        """How many classes are visited at a time."""
+        return _classes(shape, PARTS)
+
+    def turned(self, x: Array) -> Array:
+        """By XLA: TensorFlow would leave it to the product, which then takes longer."""
+        return self.fused(partial(tf.transpose, perm=(1, 0)))(x)
+
+    def across(self, a: Array, b: Array) -> Array:
+        """a.T @ b."""
+        return tf.matmul(a, b, transpose_a=True)
+
+    def then(self, x: Array, made: Array | None) -> Array:
+        """Of two products at a time each would take as long as both."""
+        if made is None:
+            return x
+        with tf.control_dependencies([made]):
+            return tf.identity(x)
 
     def over(
         self, step: Step, sums: Sums, count: int, size: int, dtype: DType
@@ -108,6 +134,12 @@ class Loops(Operations):
         return self.plus(total, start, tf.matmul(made, hidden, transpose_a=True))
 
 
+def _classes(shape: tuple[int, int], size: int) -> int:
+    """How many classes have a weight of about so many entries."""
+    count, features = shape
+    return -(-count // min(MOST, -(-count * features // size) or 1))
+
+
 def _wide(x: Array, each: int) -> Array:
     """The same bits in words of 64: TensorFlow writes a part of an array word by word."""
     return tf.bitcast(x if each == 1 else tf.reshape(x, [-1, each]), tf.int64)
@@ -121,6 +153,8 @@ def _filled(sums: Sums, held: list[Array]) -> Sums:
 
 class Compiled(Loops):
     """The same where XLA compiles all of it: it writes in place inside of loops."""
+
+    once = False
 
     def classes(self, shape: tuple[int, int]) -> int:
         """All: XLA makes their gradient where the logits lie."""
