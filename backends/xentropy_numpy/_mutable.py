@@ -73,15 +73,15 @@ def fraction(x: Array, *, out: Array | None) -> Array:
 def max(x: Array, axis: int) -> Array:  # noqa: A001
     """The maxima along an axis."""
     if _narrow(x, axis):
-        return np.maximum.reduce(_turned(x), axis=0)[..., None]
+        return _of_narrow(np.maximum, x, None)
     return np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
 def sum(x: Array, axis: int, *, out: Array | None = None) -> Array:  # noqa: A001
     """The sums along an axis."""
-    into = None if out is None else out[..., 0]
     if _narrow(x, axis):
-        return np.add.reduce(_turned(x), axis=0, out=into)[..., None]
+        return _of_narrow(np.add, x, out)
+    into = None if out is None else out[..., 0]
     if axis in (-1, x.ndim - 1) and x.shape[-1] > _SHORT:
         return np.einsum("...i->...", _folded(x), out=into)[..., None]
     return np.add.reduce(x, axis=axis, keepdims=True, out=out)
@@ -97,9 +97,18 @@ def _narrow(x: Array, axis: int) -> bool:
     return bool(axis in (-1, x.ndim - 1) and x.shape[-1] <= _SHORT and x.size >= _MANY)
 
 
-def _turned(x: Array) -> Array:
-    """A copy with the last axis first: then one operation takes all rows at once."""
-    return np.ascontiguousarray(np.moveaxis(x, -1, 0))
+# Of so many entries at a time, which stay in a cache.
+_TURNED = 1 << 16
+
+
+def _of_narrow(operation: np.ufunc, x: Array, out: Array | None) -> Array:
+    """Short rows, reduced: of copies with the last axis first, where one operation takes all."""
+    out = np.empty((*x.shape[:-1], 1), x.dtype) if out is None else out
+    step = builtins.max(1, _TURNED * len(x) // x.size)
+    for start in range(0, len(x), step):
+        turned = np.ascontiguousarray(np.moveaxis(x[start : start + step], -1, 0))
+        operation.reduce(turned, axis=0, out=out[start : start + step, ..., 0])
+    return out
 
 
 def _folded(x: Array) -> Array:
