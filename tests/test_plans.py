@@ -557,9 +557,17 @@ def test_few_logits_are_visited_in_little_room(
 
 @pytest.mark.parametrize("parts", [1, 2, 4])
 def test_only_blocks_of_few_logits_are_smaller(parts: int) -> None:
-    chosen = _plans.plan(np, _mutable)
-    for count, size in ((1, chosen.least), (1 << 30, chosen.block_size)):
-        assert _known.sized(chosen, (count, 1), parts).block_size == size
+    """Those of large arrays are not, and what is in one block stays there."""
+    size, least = _plans.BLOCK_SIZE, _plans.LEAST
+    with xe.options(threads=2):
+        chosen = _plans.plan(np, _mutable)
+    for count, wanted in (
+        (size // 4, size),
+        (size // 2, max(least, size // 4 // parts)),
+        (size, max(least, size // 2 // parts)),
+        (8 * size, size),
+    ):
+        assert _known.sized(chosen, (count, 1), parts).block_size == wanted
     with xe.options(block_size=77):
         asked = _plans.plan(np, _mutable)
     assert _known.sized(asked, (1 << 20, 1), parts).block_size == 77

@@ -38,10 +38,14 @@ class Plan(NamedTuple):
 def sized(chosen: Plan, shape: tuple[int, ...], parts: int) -> Plan:
     """The plan with blocks of these logits, of which all threads together have one of the parts.
 
-    So logits that take little memory are not visited in buffers that take more.
+    So logits that take little memory are not visited in buffers that take more. Less than a quarter
+    of a block stays in one, see `blocks`.
     """
-    most = math.prod(shape) // (parts * chosen.threads)
-    return chosen._replace(block_size=min(chosen.block_size, max(most, chosen.least)))
+    total = math.prod(shape)
+    if 4 * total <= chosen.block_size:
+        return chosen
+    most = max(total // (parts * chosen.threads), chosen.least)
+    return chosen._replace(block_size=min(chosen.block_size, most))
 
 
 def known(

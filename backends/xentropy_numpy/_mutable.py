@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -98,17 +99,25 @@ def _narrow(x: Array, axis: int) -> bool:
 
 
 # Of so many entries at a time, which stay in a cache.
-_TURNED = 1 << 16
+_TURNED = 1 << 15
 
 
 def _of_narrow(operation: np.ufunc, x: Array, out: Array | None) -> Array:
     """Short rows, reduced: of copies with the last axis first, where one operation takes all."""
     out = np.empty((*x.shape[:-1], 1), x.dtype) if out is None else out
-    step = builtins.max(1, _TURNED * len(x) // x.size)
-    for start in range(0, len(x), step):
-        turned = np.ascontiguousarray(np.moveaxis(x[start : start + step], -1, 0))
-        operation.reduce(turned, axis=0, out=out[start : start + step, ..., 0])
+    for part in _parts(x, _TURNED):
+        turned = np.ascontiguousarray(np.moveaxis(x[part], -1, 0))
+        operation.reduce(turned, axis=0, out=out[part][..., 0])
     return out
+
+
+def _parts(x: Array, size: int) -> Iterator[Any]:
+    """Parts of an array with about so many entries each."""
+    if x.size <= size:
+        yield ...
+        return
+    step = builtins.max(1, size * len(x) // x.size)
+    yield from (slice(start, start + step) for start in range(0, len(x), step))
 
 
 def _folded(x: Array) -> Array:
@@ -219,15 +228,26 @@ def unsqueeze(x: Array, axis: int) -> Array:
 
 def copy(x: Array, *, out: Array) -> Array:
     """Write, casting."""
-    if out.dtype == np.float16 and x.dtype == np.float32:
-        # NumPy raises a flag of the processor for every number that float16 rounds below its
-        # normal range, which takes ten times as long as the cast: they are rounded before.
-        rounded = x + _ROUNDING
-        rounded -= _ROUNDING
-        np.copyto(rounded, x, where=np.abs(x) >= _NORMAL)
-        x = rounded
-    np.copyto(out, x, casting="unsafe")
+    if out.dtype != np.float16 or x.dtype != np.float32:
+        np.copyto(out, x, casting="unsafe")
+        return out
+    for part in _parts(x, _ROUNDED):
+        np.copyto(out[part], _rounded(x[part]), casting="unsafe")
     return out
+
+
+_ROUNDED = 1 << 15
+
+
+def _rounded(x: Array) -> Array:
+    """Numbers that float16 would round below its normal range are, before they are cast.
+
+    For each of them NumPy raises a flag of the processor, which takes ten times as long as a cast.
+    """
+    rounded = x + _ROUNDING
+    rounded -= _ROUNDING
+    np.copyto(rounded, x, where=np.abs(x) >= _NORMAL)
+    return rounded
 
 
 # As much of a product is made at a time where it is added to something.
