@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xentropy as xe
-from xentropy import _blocks, _direct_visits, _few, _inplace, _plans, _threads
+from xentropy import _blocks, _direct_visits, _few, _inplace, _known, _plans, _threads
 from xentropy._options import current
+from xentropy_numpy import _mutable
 
 IN_BLOCKS = ("numpy", "torch", "tensorflow")
 WRITING = ("numpy", "torch")
@@ -116,6 +117,62 @@ def test_any_cut_gives_the_definition(
         np.testing.assert_allclose(
             grad, oracle.gradient(exact, x), rtol=1e-7, atol=1e-9, err_msg=str(options)
         )
+        with xe.options(**cut):
+            alone = xe.cross_entropy(
+                framework.array(x, "float64"),
+                framework.array(t, "int64" if hard else "float64"),
+                axis=axis,
+                **as_options(framework, options),
+            )
+        alone = framework.numpy(alone)
+        np.testing.assert_allclose(alone, exact(x), rtol=1e-12, atol=1e-15, err_msg=str(options))
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize("targets", ["int8", "uint8", "int32", "float32", "bool"])
+def test_targets_of_other_dtypes_are_cut_too(
+    framework: Framework, targets: str, cut: dict[str, int]
+) -> None:
+    """Block by block they become what is picked with, or what is computed with."""
+    hard = "int" in targets
+    x, labels = problem((40, 7), 1, hard=True)
+    t = labels if hard else np.eye(7)[labels]
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            xe.cross_entropy, framework.array(x, "float64"), framework.array(t, targets)
+        )
+        alone = xe.cross_entropy(framework.array(x, "float64"), framework.array(t, targets))
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.cross_entropy(z, labels, axis=1)
+
+    np.testing.assert_allclose(value, exact(x), rtol=1e-12)
+    np.testing.assert_allclose(framework.numpy(alone), exact(x), rtol=1e-12)
+    np.testing.assert_allclose(grad, oracle.gradient(exact, x), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", [*CUTS, {"block_size": 6, "threads": 2}], ids=str)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_probabilities_beside_strange_rows(
+    framework: Framework, reduction: str, cut: dict[str, int]
+) -> None:
+    """Blocks with an infinity count in what a mean divides by, whichever form takes them."""
+    x = RNG.normal(size=(9, 3))
+    x[2, 1], t = -np.inf, RNG.uniform(0.2, 2.0, size=(9, 3))
+    t[2, 1] = 0.0
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    number = t.sum() if reduction == "mean" else 1.0
+    wanted = -(t * np.log(np.where(t == 0, 1, p))).sum() / number
+    gradient = (t.sum(1, keepdims=True) * p - t) / number
+    given = framework.array(x, "float64"), framework.array(t, "float64")
+    with xe.options(**cut):
+        alone = xe.cross_entropy(*given, reduction=reduction)
+        value, grad = framework.value_and_grad(xe.cross_entropy, *given, reduction=reduction)
+    np.testing.assert_allclose(framework.numpy(alone), wanted, rtol=1e-13)
+    np.testing.assert_allclose(value, wanted, rtol=1e-13)
+    np.testing.assert_allclose(grad, gradient, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.backends(*IN_BLOCKS)
@@ -407,13 +464,16 @@ def test_over_memory_that_overlaps(framework: Framework, loss: Any) -> None:
 
 
 @pytest.mark.backends(*WRITING)
-def test_over_targets(framework: Framework) -> None:
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize("scale", [1.0, 9.0], ids=["", "confident"])
+def test_over_targets(framework: Framework, cut: dict[str, int], scale: float) -> None:
     x, t = problem((9, 5), 1, hard=False)
+    x = x * scale
     given, targets = framework.array(x, "float64"), framework.array(t, "float64")
     wanted = oracle.gradient(lambda z: oracle.cross_entropy(z, t, axis=1), x)
-    with xe.options(block_size=10, threads=1):
+    with xe.options(**cut):
         xe.value_and_grad(xe.cross_entropy)(given, targets, out=targets)
-    np.testing.assert_allclose(framework.numpy(targets), wanted, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(framework.numpy(targets), wanted, rtol=1e-6, atol=1e-9)
 
 
 def test_out_of_a_wrong_kind(framework: Framework) -> None:
@@ -469,6 +529,48 @@ def test_memory_beyond_logits_and_gradient(framework: Framework, dtype: str, sof
         assert peak_of(lambda: xe.cross_entropy(x, t)) < allowed
         into = xe.value_and_grad(xe.cross_entropy)
         assert peak_of(lambda: into(x, t, out=x)) < allowed
+
+
+@pytest.mark.backends("numpy")
+@pytest.mark.parametrize(
+    ("dtype", "soft", "most"),
+    [
+        ("float32", False, 1.5),
+        ("float32", True, 1.8),
+        ("bfloat16", False, 2.8),
+        ("bfloat16", True, 3.6),
+    ],
+)
+def test_few_logits_are_visited_in_little_room(
+    framework: Framework, dtype: str, soft: bool, most: float
+) -> None:
+    """Buffers and numbers of rows take so many times the memory of the logits, a gradient more."""
+    x = framework.array(RNG.normal(size=(1 << 16, 10)), dtype)
+    t = RNG.dirichlet(np.ones(10), len(x)) if soft else RNG.integers(0, 10, len(x))
+    t = framework.array(t, dtype) if soft else t
+    xe.value_and_grad(xe.cross_entropy)(x[:9], t[:9])  # what is imported once
+    with xe.options(threads=2):
+        assert peak_of(lambda: xe.cross_entropy(x, t)) < most * x.nbytes
+        both = xe.value_and_grad(xe.cross_entropy)
+        assert peak_of(lambda: both(x, t)) < (1 + most) * x.nbytes
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_only_blocks_of_few_logits_are_smaller(parts: int) -> None:
+    """Those of large arrays are not, and what is in one block stays there."""
+    size, least = _plans.BLOCK_SIZE, _plans.LEAST
+    with xe.options(threads=2):
+        chosen = _plans.plan(np, _mutable)
+    for count, wanted in (
+        (size // 4, size),
+        (size // 2, max(least, size // 4 // parts)),
+        (size, max(least, size // 2 // parts)),
+        (8 * size, size),
+    ):
+        assert _known.sized(chosen, (count, 1), parts).block_size == wanted
+    with xe.options(block_size=77):
+        asked = _plans.plan(np, _mutable)
+    assert _known.sized(asked, (1 << 20, 1), parts).block_size == 77
 
 
 # Threads.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from xentropy._typing import Array
 
@@ -54,6 +54,32 @@ def _even(length: int, count: int) -> Iterator[tuple[int, int]]:
     """Bounds of parts that differ by one entry at most."""
     for i in range(count):
         yield length * i // count, length * (i + 1) // count
+
+
+class Buffers:
+    """Buffers of a thread, in the shape of a block; blocks differ by a row at most.
+
+    ``make`` gives one of a shape. What is not written to takes no memory.
+    """
+
+    def __init__(self, make: Callable[[tuple[int, ...]], Array], count: int) -> None:
+        self._make, self._count = make, count
+        self._flat: Array | None = None
+        self._found: list[Array] = []
+
+    def new(self, shape: tuple[int, ...]) -> list[Array]:
+        """Buffers for one block."""
+        return [self._make(shape) for _ in range(self._count)]
+
+    def of(self, shape: tuple[int, ...]) -> list[Array]:
+        """The buffers; those of the last block where it had this shape."""
+        if not self._found or self._found[0].shape != shape:
+            flat, size = self._flat, math.prod(shape)
+            if flat is None or flat.shape[0] < self._count * size:
+                flat = self._flat = self._make((self._count * size,))
+            starts = range(0, self._count * size, size)
+            self._found = [flat[i : i + size].reshape(shape) for i in starts]
+        return self._found
 
 
 def wide(x: Array | None, block: Block) -> Array | None:

@@ -105,11 +105,14 @@ def flags(xp: Namespace, known: Range, sums: Sums, logits: Array, axis: int) -> 
     return fine & ((total >= _ONE) | ((total >= known.factor) & (others >= known.many)) | deep)
 
 
-def losses(ops: Ops, sums: Sums, mass: Numbers, *, out: Array) -> None:
-    """Write w log1p(o / e) of every row."""
-    ops.log1p(sums.others / sums.own, out=out)
+def losses(ops: Ops, sums: Sums, mass: Numbers) -> Array:
+    """w log1p(o / e) of every row, over its o."""
+    out = sums.others
+    out /= sums.own
+    ops.log1p(out, out=out)
     if not (isinstance(mass, float) and mass == 1.0):
         ops.multiply(out, mass, out=out)
+    return out
 
 
 def gradient(ops: Ops, exp: Array, sums: Sums, label: Array, factor: Numbers, axis: int) -> None:

@@ -11,16 +11,15 @@ import math
 from collections import deque
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from xentropy import _direct
 from xentropy._blocks import Block, blocks
 from xentropy._direct import Range, Sums
-from xentropy._known import cut, per_row
+from xentropy._known import buffers, cut, per_row
 from xentropy._rows import Leaves
 from xentropy._threads import share, taken
 from xentropy._typing import Array
-from xentropy._visits import Buffers, Task, part, row_labels, scores_of
+from xentropy._visits import Task, part, row_labels, scores_of
 
 # In calls of fewer logits a pass takes less time than a look at some rows.
 FEW = 1 << 14
@@ -29,14 +28,6 @@ FEW = 1 << 14
 SAMPLES, SAMPLED = 64, 1 << 14
 # Of how many rows at a time the last few numbers are made.
 ROWS = 1 << 18
-
-
-class Found(NamedTuple):
-    """Room for what is found of every row: the two sums, and the loss."""
-
-    own: Array
-    others: Array
-    losses: Array
 
 
 def reach(task: Task) -> Range | None:
@@ -71,18 +62,18 @@ def _spaced(shape: tuple[int, ...], axis: int) -> Block:
 def visited(task: Task, known: Range, cuts: list[Block]) -> Array:
     """The losses; a gradient must not lie over the logits, of which some are read once more."""
     (_, ops, size, threads, *_), shape, axis = task.plan, task.leaves.logits.shape, task.rule.axis
-    own, others, losses = (per_row(task.plan, task.rule, task.leaves) for _ in range(3))
+    own, others = (per_row(task.plan, task.rule, task.leaves) for _ in range(2))
     share(partial(_visit_blocks, task, own, others), cuts, threads, ops.quiet)
     # What is left to do takes a few numbers of every row.
     cuts = blocks(shape, axis, max(size, ROWS * shape[axis]), threads)
-    finish = partial(_finish_blocks, task, known, Found(own, others, losses))
-    share(finish, cuts, threads, ops.quiet)
-    return losses
+    share(partial(_finish_blocks, task, known, Sums(own, others)), cuts, threads, ops.quiet)
+    return others  # which the losses lie over by now
 
 
 def _visit_blocks(task: Task, own: Array, others: Array, left: deque[Block]) -> None:
     """Take blocks until none is left: the sums of their rows, and the gradient."""
-    (_, ops, *_), axis, room = task.plan, task.rule.axis, Buffers(task, 1)
+    (_, ops, *_), axis = task.plan, task.rule.axis
+    room = buffers(task.plan, task.rule, task.leaves, 1)
     for block in taken(left):
         leaves, into = cut(task.leaves, block, task.rule), part(task.gradient, block)
         whole = into is not None and into.dtype == task.rule.dtype
@@ -97,15 +88,14 @@ def _visit_blocks(task: Task, own: Array, others: Array, left: deque[Block]) -> 
                 ops.copy(buffer, out=into)
 
 
-def _finish_blocks(task: Task, known: Range, found: Found, left: deque[Block]) -> None:
+def _finish_blocks(task: Task, known: Range, found: Sums, left: deque[Block]) -> None:
     """Take blocks until none is left: the losses of their rows, and those out of range anew."""
     for block in taken(left):
         sums, logits = Sums(found.own[block], found.others[block]), task.leaves.logits[block]
         flags = None
         if not _direct.in_range(task.plan.ops, known, sums, logits):
             flags = ~_direct.flags(task.plan.xp, known, sums, logits, task.rule.axis)
-        into = found.losses[block]
-        _direct.losses(task.plan.ops, sums, part(task.rows.mass, block), out=into)
+        into = _direct.losses(task.plan.ops, sums, part(task.rows.mass, block))
         if flags is not None and task.plan.ops.count(flags):
             _visit_apart(task, block, flags, into)
 

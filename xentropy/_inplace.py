@@ -38,7 +38,7 @@ class Ops(Protocol):
         """a - b."""
         ...
 
-    def multiply(self, a: Array, b: Numbers, *, out: Array) -> Array:
+    def multiply(self, a: Array, b: Numbers, *, out: Array | None) -> Array:
         """a * b."""
         ...
 
@@ -207,11 +207,11 @@ def visit(
     """Visit a block of rows once; its exponentials fill the buffer, but for those at labels.
 
     The flag says whether the exponentials were summed again, for a row with s < 2 among them; then
-    the spare buffer, or a new one, is written to. It may be the same where nobody wants the
-    exponentials. None where a row holds NaN or an infinity that cannot be taken here: it makes r
-    NaN, or the sum of t_j (m - x_j).
+    the spare buffer, or a new one, is written to, as it is for coefficients of every entry. It may
+    be the same where there are none and nobody wants the exponentials. None where a row holds NaN
+    or an infinity that cannot be taken here: it makes r NaN, or the sum of t_j (m - x_j).
     """
-    peak, depth, gap, exp = _exponentials(ops, scores, t, axis, temperature, buffer)
+    peak, depth, gap, exp = _exponentials(ops, scores, t, axis, temperature, buffer, spare)
     apart = depth is not None and scores.shape[axis] >= LONG
     if apart:
         rest = _but_label(ops, exp, depth, t, axis)
@@ -224,7 +224,13 @@ def visit(
 
 
 def _exponentials(
-    ops: Ops, scores: Array, t: Coefficients, axis: int, temperature: float, buffer: Array
+    ops: Ops,
+    scores: Array,
+    t: Coefficients,
+    axis: int,
+    temperature: float,
+    buffer: Array,
+    spare: Array | None,
 ) -> tuple[Array, Array | None, Array | None, Array]:
     """The maxima, how far labels lie below, the gap of other coefficients, the exponentials."""
     peak = ops.max(scores, axis)
@@ -232,7 +238,7 @@ def _exponentials(
     if temperature != 1.0:
         below /= temperature
     depth = None if t.on is None else ops.pick(below, t.label, axis)
-    gap = _gap(ops, below, t, axis)
+    gap = _gap(ops, below, t, axis, spare)
     return peak, depth, gap, ops.exp(below, out=below)
 
 
@@ -255,14 +261,14 @@ def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Arra
     return total - ops.ONE, smallest
 
 
-def _gap(ops: Ops, below: Array, t: Coefficients, axis: int) -> Array | None:
+def _gap(ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None) -> Array | None:
     """The sum of t_j (m - x_j) / T over the coefficients but for the label's own."""
     others = _others(t)
     if others is None:
         return None
     if t.weights is None and t.dense is None:
         return ops.sum(below, axis) * -others
-    return -ops.sum(below * others, axis)
+    return -ops.sum(ops.multiply(below, others, out=spare), axis)
 
 
 def _others(t: Coefficients) -> Numbers:
@@ -325,10 +331,12 @@ def gradient(
     sharp: bool,
     *,
     out: Array,
+    spare: Array | None = None,
 ) -> Array:
     """The gradient bar (w p_j - t_j) / T of all but the label, over the exponentials or elsewhere.
 
-    Where p is near 1 probabilities t are taken off e - t first, then t r: that does not cancel.
+    It may lie over nothing else that is read; a spare buffer is written to. Where p is near 1
+    probabilities t are taken off e - t first, then t r: that does not cancel.
     """
     bar = bar / temperature
     p, z, others = (
@@ -340,15 +348,22 @@ def gradient(
         more = None if z is None else exp * z
         made = ops.multiply(exp, rows.mass, out=out)
         made -= others
-        made -= others * found.rest
+        made -= _times(ops, others, found.rest, spare)
         if more is not None:
             made += more
         return ops.multiply(made, p * bar, out=out)
     mass = rows.mass if z is None else rows.mass + z
     made = ops.multiply(exp, p * (mass * bar), out=out)
     if others is not None:
-        made -= others * bar
+        made -= _times(ops, others, bar, spare)
     return made
+
+
+def _times(ops: Ops, others: Array, factor: Numbers, spare: Array | None) -> Array:
+    """Coefficients times a factor, in a spare buffer where they are of every entry."""
+    if spare is None or others.shape != spare.shape:
+        return others * factor
+    return ops.multiply(others, factor, out=spare)
 
 
 def _lse_weight(ops: Ops, found: Found, rows: Rows, temperature: float) -> Numbers:

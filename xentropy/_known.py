@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from xentropy import _stats, _targets
-from xentropy._blocks import Block, wide
+from xentropy._blocks import Block, Buffers, wide
 from xentropy._inplace import Numbers, Ops, Rows
 from xentropy._rows import Leaves, RowLoss
 from xentropy._stats import Coefficients
@@ -23,22 +23,47 @@ TILE = 13 << 20
 class Plan(NamedTuple):
     """A schedule in blocks of rows: operations in place, entries of a block, threads.
 
-    ``tile`` is about how many logits of a head are made at a time.
+    ``least`` is what blocks of few logits have at least, see `sized`; ``tile`` is about how many
+    logits of a head are made at a time.
     """
 
     xp: Namespace
     ops: Ops
     block_size: int
     threads: int
+    least: int
     tile: int = TILE
 
 
+def sized(chosen: Plan, shape: tuple[int, ...], parts: int) -> Plan:
+    """The plan with blocks of these logits, of which all threads together have one of the parts.
+
+    So logits that take little memory are not visited in buffers that take more. Less than a quarter
+    of a block stays in one, see `blocks`.
+    """
+    total = math.prod(shape)
+    if 4 * total <= chosen.block_size:
+        return chosen
+    most = max(total // (parts * chosen.threads), chosen.least)
+    return chosen._replace(block_size=min(chosen.block_size, most))
+
+
 def known(
-    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block], *, in_place: bool
+    chosen: Plan,
+    rule: RowLoss,
+    leaves: Leaves,
+    cuts: list[Block],
+    *,
+    in_place: bool,
+    later: bool = False,
 ) -> tuple[Rows, bool, float | None]:
-    """What labels and weights tell of the rows, and what a mean divides by."""
+    """What labels and weights tell of the rows, and what a mean divides by.
+
+    The flag says that the masses of rows are known. Where a mean `divides_by_mass`, they may be so
+    ``later``, and the divisor with them.
+    """
     if not (rule.hard and in_place):
-        return _weighed(chosen, rule, leaves, cuts)
+        return _weighed(chosen, rule, leaves, cuts, later=later)
     bare = leaves.class_weights is None and leaves.sample_weights is None
     if bare and rule.label_smoothing == 0 and _none_ignored(chosen.xp, rule, leaves):
         return _plain(chosen, rule, leaves)
@@ -56,7 +81,7 @@ def _none_ignored(xp: Namespace, rule: RowLoss, leaves: Leaves) -> bool:
 
 def _plain(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, float | None]:
     """Labels alone: every row has the coefficient 1, at its label."""
-    t = Coefficients(label=labels_of(chosen, rule, leaves), on=1.0)
+    t = Coefficients(label=chosen.ops.unsqueeze(leaves.targets, rule.axis), on=1.0)
     return Rows(t, 1.0, 1.0, rule.z_loss or None), True, plain_divisor(rule, leaves)
 
 
@@ -99,17 +124,17 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
     kept = _targets.kept_rows(xp, targets) if rule.normalizer == "valid" else None
     how = rule.reducer(xp, leaves, mass, kept)
     weights = None if leaves.class_weights is None else t.weights
-    t = t._replace(label=chosen.ops.index(t.label), weights=weights)
+    t = t._replace(weights=weights)
     return Rows(t, mass, own, z), True, None if how.divisor is None else float(how.divisor)
 
 
 def _weighed(
-    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block]
+    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block], *, later: bool
 ) -> tuple[Rows, bool, float | None]:
-    """Probabilities: they are weighed before the visit where a mean divides by what they sum to."""
+    """Probabilities: before the visit they are weighed where the gradient divides by their sum."""
     masses, z = per_row(chosen, rule, leaves), rule.z_loss or None
-    by_mass = rule.reduction == "mean" and rule.normalizer == "weights"
-    weighed = by_mass and leaves.normalizer is None
+    by_mass = divides_by_mass(rule, leaves)
+    weighed = by_mass and not later
     if weighed:
         weigh = partial(_weigh, chosen, rule, leaves, masses)
         share(weigh, cuts, chosen.threads, chosen.ops.quiet)
@@ -117,9 +142,16 @@ def _weighed(
     kept = None if scale is None else _stats.counted(chosen.xp, scale, scale)
     if z is not None and scale is not None:
         z = z * scale
+    rows = Rows(Coefficients(), masses, None, z)
+    if by_mass and later:
+        return rows, weighed, None
     how = rule.reducer(chosen.xp, leaves, masses, kept)
-    divisor = None if how.divisor is None else float(how.divisor)
-    return Rows(Coefficients(), masses, None, z), weighed, divisor
+    return rows, weighed, None if how.divisor is None else float(how.divisor)
+
+
+def divides_by_mass(rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether a mean divides by what the coefficients of all rows sum to."""
+    return rule.reduction == "mean" and rule.normalizer == "weights" and leaves.normalizer is None
 
 
 def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
@@ -135,25 +167,43 @@ def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
 
 def _weigh(chosen: Plan, rule: RowLoss, leaves: Leaves, masses: Array, left: deque[Block]) -> None:
     """Take blocks until none is left, and write what the coefficients of each row sum to."""
-    xp = chosen.xp
+    room = buffers(chosen, rule, leaves, 1)
     for block in taken(left):
         part = cut(leaves, block, rule)
-        like = xp.astype(part.logits, rule.dtype)
-        masses[block] = coefficients_of(xp, rule, part, like)[1]
+        t = coefficients_of(chosen, rule, part, room.of(part.logits.shape)[0])
+        mass_of(chosen, t, rule.axis, out=masses[block])
 
 
-def coefficients_of(
-    xp: Namespace, rule: RowLoss, leaves: Leaves, like: Array
-) -> tuple[Coefficients, Array]:
-    """The coefficients of a block of probabilities, and what they sum to."""
-    t = _targets.coefficients(xp, rule.targets(xp, leaves, like))
-    mass = _stats.mass(xp, t, rule.axis)
-    return t if leaves.class_weights is not None else t._replace(weights=None), mass
+def coefficients_of(chosen: Plan, rule: RowLoss, leaves: Leaves, room: Array) -> Coefficients:
+    """The coefficients of a block; probabilities without weights where they are, or widened."""
+    bare = leaves.class_weights is None and leaves.sample_weights is None
+    if rule.hard or rule.label_smoothing != 0 or not bare:
+        return _targets.coefficients(chosen.xp, rule.targets(chosen.xp, leaves, room))
+    dense, narrow = leaves.targets, leaves.targets.dtype != rule.dtype
+    return Coefficients(dense=chosen.ops.copy(dense, out=room) if narrow else dense)
+
+
+def mass_of(chosen: Plan, t: Coefficients, axis: int, *, out: Array) -> None:
+    """Write what the coefficients of every row sum to."""
+    if t.on is None and t.spread is None:
+        chosen.ops.sum(t.dense, axis, out=out)
+    else:
+        chosen.ops.copy(_stats.mass(chosen.xp, t, axis), out=out)
 
 
 def per_row(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array:
     """Room for one number per row."""
-    return chosen.ops.buffer(_row_shape(rule, leaves), rule.dtype, leaves.logits)
+    return _room(chosen, rule, leaves, _row_shape(rule, leaves))
+
+
+def buffers(chosen: Plan, rule: RowLoss, leaves: Leaves, count: int) -> Buffers:
+    """So many buffers of a thread."""
+    return Buffers(partial(_room, chosen, rule, leaves), count)
+
+
+def _room(chosen: Plan, rule: RowLoss, leaves: Leaves, shape: tuple[int, ...]) -> Array:
+    """An array of no particular values in the dtype that is computed in."""
+    return chosen.ops.buffer(shape, rule.dtype, leaves.logits)
 
 
 def _row_shape(rule: RowLoss, leaves: Leaves) -> tuple[int, ...]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 
-from xentropy._blocks import Block
+from xentropy._blocks import Block, Buffers
 from xentropy._inplace import Numbers
-from xentropy._known import per_row
+from xentropy._known import buffers, per_row
 from xentropy._typing import Array
-from xentropy._visits import Buffers, Task, row_labels, widened
+from xentropy._visits import Task, row_labels, widened
 
 # In calls of fewer logits a pass takes less time than a look at what came of it.
 FEW = 1 << 14
@@ -28,7 +28,7 @@ def visited(task: Task, cuts: list[Block]) -> Array | None:
     if not _suits(task):
         return None
     losses = per_row(task.plan, task.rule, task.leaves)
-    room = Buffers(task, 1)
+    room = buffers(task.plan, task.rule, task.leaves, 1)
     for block in cuts:
         _visit(task, block, room, losses[block])
         # Rows of a call are alike as a rule: the first of them tell what to expect of all.

@@ -13,7 +13,7 @@ from typing import Any
 from xentropy import _direct_visits, _few, _log_softmax
 from xentropy._blocks import Block, blocks
 from xentropy._inplace import Ops
-from xentropy._known import Plan, known, share_of
+from xentropy._known import Plan, divides_by_mass, known, share_of, sized
 from xentropy._options import current
 from xentropy._rows import Leaves, RowLoss
 from xentropy._threads import cpus
@@ -23,6 +23,8 @@ from xentropy._visits import Task, alone, at_label, in_general, shared
 # Of float32 a block is two megabytes, of which a second-level cache holds the most. Half of that
 # would fit, but then threads of Python wait for each other twice as often.
 BLOCK_SIZE = 1 << 19
+# What has fewer logits costs a thread more operations than it spares.
+LEAST = 1 << 16
 
 
 def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
@@ -31,10 +33,9 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
     ``threads`` is how many an operation has of its own: then one thread calls them, on blocks
     that are as large for each of these.
     """
-    set_ = current()
-    if threads is None:
-        return Plan(xp, ops, set_.block_size or BLOCK_SIZE, set_.threads or cpus())
-    return Plan(xp, ops, set_.block_size or BLOCK_SIZE * threads, 1)
+    set_, each = current(), threads or 1
+    most, least = (set_.block_size or size * each for size in (BLOCK_SIZE, LEAST))
+    return Plan(xp, ops, most, (set_.threads or cpus()) if threads is None else 1, least)
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -101,29 +102,45 @@ def _run(
     ``over`` says that the gradient may lie over the logits.
     """
     with chosen.ops.quiet():
-        cuts = blocks(leaves.logits.shape, rule.axis, chosen.block_size, chosen.threads)
         in_place = _in_place(rule, leaves)
-        rows, weighed, divisor = known(chosen, rule, leaves, cuts, in_place=in_place)
+        chosen = sized(chosen, leaves.logits.shape, _parts(rule, gradient, in_place=in_place))
+        cuts = blocks(leaves.logits.shape, rule.axis, chosen.block_size, chosen.threads)
+        rows, weighed, divisor = known(
+            chosen, rule, leaves, cuts, in_place=in_place, later=bar is None
+        )
         factor = None if bar is None else share_of(chosen.xp, rule, divisor, bar)
         picked = None
         if in_place and rule.softcap is not None:
             picked = at_label(chosen, rule, leaves, rows)
-        task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked)
-        losses = _losses(task, cuts, in_place=in_place, over=over)
+        task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked, over)
+        losses = _losses(task, cuts, in_place=in_place)
+        if not weighed and divides_by_mass(rule, leaves):
+            divisor = float(rows.mass.sum())
         return _reduced(chosen.xp, rule, divisor, losses)
 
 
-def _losses(task: Task, cuts: list[Block], *, in_place: bool, over: bool) -> Array:
+def _losses(task: Task, cuts: list[Block], *, in_place: bool) -> Array:
     """The losses of all rows, by the first way that will do."""
     if not in_place:
         return in_general(task, cuts)
     losses = _log_softmax.visited(task, cuts)
     if losses is not None:
         return losses
-    reach = None if over else _direct_visits.reach(task)
+    reach = None if task.over else _direct_visits.reach(task)
     if reach is not None:
         return _direct_visits.visited(task, reach, cuts)
     return alone(task) if len(cuts) == 1 else shared(task, cuts)
+
+
+def _parts(rule: RowLoss, gradient: Array | None, *, in_place: bool) -> int:
+    """Of which part of all logits blocks are in hand: the smaller, the more room a block takes.
+
+    Labels alone ask for one buffer, as a rule, which may be the gradient itself; all else for
+    three, or more.
+    """
+    if not (in_place and rule.bare):
+        return 4
+    return 1 if gradient is not None and gradient.dtype == rule.dtype else 2
 
 
 def _reduced(xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array) -> Array:

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from xentropy import _inplace
-from xentropy._blocks import Block, blocks
+from xentropy._blocks import Block, Buffers, blocks
 from xentropy._inplace import Found, Numbers, Rows
-from xentropy._known import Plan, coefficients_of, cut, per_row
+from xentropy._known import Plan, buffers, coefficients_of, cut, mass_of, per_row
 from xentropy._rows import Leaves, RowLoss
 from xentropy._stats import Coefficients
 from xentropy._threads import share, taken
@@ -25,8 +25,8 @@ class Task(NamedTuple):
 
     ``weighed`` says that the mass of every row is known. ``bar`` is the gradient by every row's
     loss; it and ``gradient`` are None where only the losses are wanted. ``at_label`` holds the
-    labels' logits where a softcap asks for them. Everything of rows keeps the class axis; a number
-    stands for equal rows.
+    labels' logits where a softcap asks for them; ``over`` says that the gradient may lie over the
+    logits or the targets. Everything of rows keeps the class axis; a number stands for equal rows.
     """
 
     plan: Plan
@@ -37,16 +37,15 @@ class Task(NamedTuple):
     bar: Numbers
     gradient: Array | None
     at_label: Array | None
+    over: bool = False
 
 
 def alone(task: Task) -> Array:
     """The losses, where one block has all rows."""
-    ops, rule, leaves = task.plan.ops, task.rule, task.leaves
-    buffer = ops.buffer(leaves.logits.shape, rule.dtype, leaves.logits)
-    spare = buffer if task.gradient is None else None
-    found = _visit(task, leaves, None, buffer, spare)
+    room = _buffers(task).new(task.leaves.logits.shape)
+    found = _visit(task, task.leaves, None, room)
     if found is None:
-        return _visit_any(task, leaves, None)
+        return _visit_any(task, task.leaves, None)
     return _finish(task, None, found)
 
 
@@ -67,8 +66,9 @@ def in_general(task: Task, cuts: list[Block]) -> Array:
 def shared(task: Task, cuts: list[Block]) -> Array:
     """The losses, where threads share blocks of rows."""
     (_, ops, size, threads, *_), rule, leaves = task.plan, task.rule, task.leaves
-    losses = per_row(task.plan, rule, leaves)
     found, strange = _room(task), deque[Block]()
+    # They lie over what they are made of in the end.
+    losses = found.gap if found.depth is None else found.depth
     share(partial(_visit_blocks, task, found, losses, strange), cuts, threads, ops.quiet)
     # What is left to do takes a few numbers of every row.
     shape = leaves.logits.shape
@@ -79,29 +79,37 @@ def shared(task: Task, cuts: list[Block]) -> Array:
 
 def _room(task: Task) -> Found:
     """Room for what is found out about every row."""
-    rows, rule = task.rows, task.rule
-    others = rows.t.spread is not None or not rule.hard
-    wanted = (rows.z is not None, True, rule.hard, others)
-    return Found(*(per_row(task.plan, rule, task.leaves) if want else None for want in wanted))
+    plan, rule, leaves = task.plan, task.rule, task.leaves
+    wanted = (task.rows.z is not None, True, rule.hard, _has_others(task))
+    return Found(*(per_row(plan, rule, leaves) if want else None for want in wanted))
+
+
+def _has_others(task: Task) -> bool:
+    """Whether other classes than labels have coefficients."""
+    return task.rows.t.spread is not None or not task.rule.hard
+
+
+def _buffers(task: Task) -> Buffers:
+    """Room for the exponentials, what is made on the way, and probabilities that are widened."""
+    return buffers(task.plan, task.rule, task.leaves, 3 if _has_others(task) else 2)
 
 
 def at_label(chosen: Plan, rule: RowLoss, leaves: Leaves, rows: Rows) -> Array | None:
     """The logits at the labels, before a gradient is written over them."""
     if not rule.hard:
         return None
-    place = chosen.ops.place(leaves.logits.shape, rows.t.label, rule.axis)
+    place = chosen.ops.place(leaves.logits.shape, chosen.ops.index(rows.t.label), rule.axis)
     return chosen.ops.pick(leaves.logits, place, rule.axis)
 
 
 def _visit_blocks(
     task: Task, found: Found, losses: Array, strange: deque[Block], left: deque[Block]
 ) -> None:
-    """Take blocks until none is left, all in one buffer; ``strange`` are those not visited here."""
-    rule, room = task.rule, Buffers(task, 2)
+    """Take blocks until none is left, all in the same buffers; ``strange`` are not visited here."""
+    room = _buffers(task)
     for block in taken(left):
-        leaves = cut(task.leaves, block, rule)
-        own, spare = room.of(leaves.logits.shape)
-        seen = _visit(task, leaves, block, own, own if task.gradient is None else spare)
+        leaves = cut(task.leaves, block, task.rule)
+        seen = _visit(task, leaves, block, room.of(leaves.logits.shape))
         if seen is None:
             losses[block] = _visit_any(task, leaves, block)
             strange.append(block)
@@ -112,46 +120,24 @@ def _visit_blocks(
                 place[block] = value
 
 
-class Buffers:
-    """Buffers of a thread, in the shape of a block; blocks differ by a row at most."""
-
-    def __init__(self, task: Task, count: int) -> None:
-        self._ops, self._dtype, self._like = task.plan.ops, task.rule.dtype, task.leaves.logits
-        self._count = count
-        self._flat: Array | None = None
-        self._found: list[Array] = []
-
-    def of(self, shape: tuple[int, ...]) -> list[Array]:
-        """The buffers; those of the last block where it had this shape."""
-        if not self._found or self._found[0].shape != shape:
-            flat, size = self._flat, math.prod(shape)
-            if flat is None or flat.shape[0] < self._count * size:
-                flat = self._ops.buffer((self._count * size,), self._dtype, self._like)
-                self._flat = flat
-            starts = range(0, self._count * size, size)
-            self._found = [flat[i : i + size].reshape(shape) for i in starts]
-        return self._found
-
-
-def _visit(
-    task: Task, leaves: Leaves, block: Block | None, buffer: Array, spare: Array | None
-) -> Found | None:
+def _visit(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -> Found | None:
     """Visit a block: what is found out about its rows; its gradient goes to its place.
 
     None where it holds NaN or an infinity that the visit cannot take; then nothing is written.
     """
-    ops, rule = task.plan.ops, task.rule
-    rows, scores = _rows(task, leaves, block, buffer), scores_of(task, leaves, buffer)
-    known = {"axis": rule.axis, "temperature": rule.temperature}
-    how: dict[str, Any] = {**known, "buffer": buffer, "spare": spare}
-    seen = _inplace.visit(ops, scores, rows.t, **how)
+    ops, rule, (buffer, spare, *more) = task.plan.ops, task.rule, room
+    if task.gradient is None and not more:
+        spare = buffer
+    rows, scores = _rows(task, leaves, block, room), scores_of(task, leaves, buffer)
+    known: dict[str, Any] = {"axis": rule.axis, "temperature": rule.temperature}
+    seen = _inplace.visit(ops, scores, rows.t, **known, buffer=buffer, spare=spare)
     if seen is None:
         return None
     found, sharp = seen
     if leaves.where is not None and not ops.finite(found.depth):
         return None  # a label's class takes no part, and its gradient is 0
     if task.gradient is not None:
-        _write(task, leaves, block, buffer, found, rows, sharp=sharp)
+        _write(task, leaves, block, room, found, rows, sharp=sharp)
     return found
 
 
@@ -159,19 +145,19 @@ def _write(
     task: Task,
     leaves: Leaves,
     block: Block | None,
-    exp: Array,
+    room: list[Array],
     found: Found,
     rows: Rows,
     *,
     sharp: bool,
 ) -> None:
     """Write the gradient of a block, but for its labels."""
-    ops, rule = task.plan.ops, task.rule
+    ops, rule, (exp, spare, *_) = task.plan.ops, task.rule, room
     into, bar = part(task.gradient, block), part(task.bar, block)
-    # Logits that the chain needs must not be written over by their gradient.
-    direct = into.dtype == exp.dtype and rule.softcap is None
+    # Logits that the chain needs must not be written over by their gradient, nor targets.
+    direct = into.dtype == exp.dtype and rule.softcap is None and (rule.hard or not task.over)
     out, how = into if direct else exp, (rule.temperature, sharp)
-    made = _inplace.gradient(ops, exp, found, rows, bar, *how, out=out)
+    made = _inplace.gradient(ops, exp, found, rows, bar, *how, out=out, spare=spare)
     if not direct:
         ops.copy(rule.chain(task.plan.xp, leaves, made), out=into)
 
@@ -180,6 +166,8 @@ def _visit_any(task: Task, leaves: Leaves, block: Block | None) -> Array:
     """The losses of a block in the general form, which knows infinities and NaN."""
     xp, rule = task.plan.xp, task.rule
     visit = rule.visit(xp, leaves)
+    if not task.weighed:
+        task.plan.ops.copy(visit.left.mass, out=part(task.rows.mass, block))
     if task.gradient is not None:
         gradient = part(task.bar, block) * rule.by_first(xp, leaves, visit)
         into = part(task.gradient, block)
@@ -201,19 +189,19 @@ def widened(task: Task, logits: Array, buffer: Array) -> Array:
 
 def row_labels(task: Task, block: Block | None, buffer: Array) -> Array:
     """The places of the labels of a block."""
-    label = part(task.rows.t.label, block)
+    label = task.plan.ops.index(part(task.rows.t.label, block))
     return task.plan.ops.place(buffer.shape, label, task.rule.axis)
 
 
-def _rows(task: Task, leaves: Leaves, block: Block | None, buffer: Array) -> Rows:
+def _rows(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -> Rows:
     """What is known of the rows of a block."""
+    rows = _rows_of(task.rows, block)
     if task.rule.hard:
-        rows = _rows_of(task.rows, block)
-        return rows._replace(t=rows.t._replace(label=row_labels(task, block, buffer)))
-    t, mass = coefficients_of(task.plan.xp, task.rule, leaves, buffer)
+        return rows._replace(t=rows.t._replace(label=row_labels(task, block, room[0])))
+    t = coefficients_of(task.plan, task.rule, leaves, room[-1])
     if not task.weighed:
-        task.plan.ops.copy(mass, out=part(task.rows.mass, block))
-    return _rows_of(task.rows, block)._replace(t=t)
+        mass_of(task.plan, t, task.rule.axis, out=rows.mass)
+    return rows._replace(t=t if leaves.class_weights is not None else t._replace(weights=None))
 
 
 def _rows_of(rows: Rows, block: Block | None) -> Rows:
@@ -259,7 +247,7 @@ def _finish_labels(
     """Write the gradient at the labels."""
     (xp, ops, *_), rule = task.plan, task.rule
     into, bar = part(task.gradient, block), part(task.bar, block)
-    place = ops.place(into.shape, rows.t.label, rule.axis)
+    place = row_labels(task, block, into)
     made = _inplace.gradient_at_label(ops, found, rows, bar, temperature=rule.temperature)
     if task.at_label is not None:
         leaves = task.leaves._replace(logits=part(task.at_label, block))

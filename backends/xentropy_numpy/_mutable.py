@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
@@ -83,15 +84,15 @@ def fraction(x: Array, *, out: Array | None) -> Array:
 def max(x: Array, axis: int) -> Array:  # noqa: A001
     """The maxima along an axis."""
     if _narrow(x, axis):
-        return np.maximum.reduce(_turned(x), axis=0)[..., None]
+        return _of_narrow(np.maximum, x, None)
     return np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
 def sum(x: Array, axis: int, *, out: Array | None = None) -> Array:  # noqa: A001
     """The sums along an axis."""
-    into = None if out is None else out[..., 0]
     if _narrow(x, axis):
-        return np.add.reduce(_turned(x), axis=0, out=into)[..., None]
+        return _of_narrow(np.add, x, out)
+    into = None if out is None else out[..., 0]
     if axis in (-1, x.ndim - 1) and x.shape[-1] > _SHORT:
         return np.einsum("...i->...", _folded(x), out=into)[..., None]
     return np.add.reduce(x, axis=axis, keepdims=True, out=out)
@@ -107,9 +108,26 @@ def _narrow(x: Array, axis: int) -> bool:
     return bool(axis in (-1, x.ndim - 1) and x.shape[-1] <= _SHORT and x.size >= _MANY)
 
 
-def _turned(x: Array) -> Array:
-    """A copy with the last axis first: then one operation takes all rows at once."""
-    return np.ascontiguousarray(np.moveaxis(x, -1, 0))
+# Of so many entries at a time, which stay in a cache.
+_TURNED = 1 << 15
+
+
+def _of_narrow(operation: np.ufunc, x: Array, out: Array | None) -> Array:
+    """Short rows, reduced: of copies with the last axis first, where one operation takes all."""
+    out = np.empty((*x.shape[:-1], 1), x.dtype) if out is None else out
+    for part in _parts(x, _TURNED):
+        turned = np.ascontiguousarray(np.moveaxis(x[part], -1, 0))
+        operation.reduce(turned, axis=0, out=out[part][..., 0])
+    return out
+
+
+def _parts(x: Array, size: int) -> Iterator[Any]:
+    """Parts of an array with about so many entries each."""
+    if x.size <= size:
+        yield ...
+        return
+    step = builtins.max(1, size * len(x) // x.size)
+    yield from (slice(start, start + step) for start in range(0, len(x), step))
 
 
 def _folded(x: Array) -> Array:
@@ -220,15 +238,26 @@ def unsqueeze(x: Array, axis: int) -> Array:
 
 def copy(x: Array, *, out: Array) -> Array:
     """Write, casting."""
-    if out.dtype == np.float16 and x.dtype == np.float32:
-        # NumPy raises a flag of the processor for every number that float16 rounds below its
-        # normal range, which takes ten times as long as the cast: they are rounded before.
-        rounded = x + _ROUNDING
-        rounded -= _ROUNDING
-        np.copyto(rounded, x, where=np.abs(x) >= _NORMAL)
-        x = rounded
-    np.copyto(out, x, casting="unsafe")
+    if out.dtype != np.float16 or x.dtype != np.float32:
+        np.copyto(out, x, casting="unsafe")
+        return out
+    for part in _parts(x, _ROUNDED):
+        np.copyto(out[part], _rounded(x[part]), casting="unsafe")
     return out
+
+
+_ROUNDED = 1 << 15
+
+
+def _rounded(x: Array) -> Array:
+    """Numbers that float16 would round below its normal range are, before they are cast.
+
+    For each of them NumPy raises a flag of the processor, which takes ten times as long as a cast.
+    """
+    rounded = x + _ROUNDING
+    rounded -= _ROUNDING
+    np.copyto(rounded, x, where=np.abs(x) >= _NORMAL)
+    return rounded
 
 
 # As much of a product is made at a time where it is added to something.
