@@ -94,6 +94,35 @@ def test_value_and_gradient(shapes: Any, reduction: Any) -> None:
 
 
 @pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_narrow_logits_whose_classes_come_first(dtype: str, weighted: bool) -> None:
+    weights = np.linspace(0.5, 2.0, K) if weighted else np.ones(K)
+    x = tf.cast(tf.constant(X.T), dtype)
+    options = {"class_weights": tf.constant(weights, tf.float32)} if weighted else {}
+    value, slope = graph(lambda x, t: both(x, t, axis=0, **options), x, T)
+    wide = tf.cast(x, tf.float64).numpy()
+    p, mass = np.exp(wide) / np.exp(wide).sum(0), weights[LABELS]
+    wanted = (p - ON.T) * mass / mass.sum()
+    near(value, -(np.log((p * ON.T).sum(0)) * mass).sum() / mass.sum())
+    digits = {"bfloat16": 2.0**-8, "float16": 2.0**-10}[dtype]
+    np.testing.assert_allclose(tf.cast(slope, tf.float64), wanted, rtol=digits, atol=2.0**-24)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_entries_are_picked_as_they_are(dtype: str) -> None:
+    from xentropy_tensorflow import _entries
+
+    strange = [[np.nan, np.inf, 1e-7], [-np.inf, -0.0, 3.0], [-5.0, np.inf, 6e4]]
+    x = tf.cast(tf.constant(strange), dtype)
+    for axis, indices in ((0, [[0, 1, 2]]), (1, [[2], [0], [1]])):
+        found = tf.cast(_entries.take_along_axis(x, tf.constant(indices), axis), tf.float32)
+        wanted = np.take_along_axis(tf.cast(x, tf.float32).numpy(), np.array(indices), axis)
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("shapes", [None, [(None, K), (None,)]])
 def test_masks_with_smoothing(shapes: Any) -> None:
     where = RNG.random((N, K)) < 0.7

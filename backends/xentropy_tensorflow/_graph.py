@@ -16,6 +16,7 @@ from xentropy._backend import Rule
 from xentropy._options import current
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._typing import Array
+from xentropy_tensorflow import _entries
 from xentropy_tensorflow import _namespace as xp
 from xentropy_tensorflow._graph_parts import visited
 from xentropy_tensorflow._tapes import pushed
@@ -27,8 +28,9 @@ except ImportError:  # it has no public name; without it results stay the same
 
 T = TypeVar("T")
 
-# From so many logits on a step saves more than a trace pays for: half a second, once.
-_LARGE = 1 << 20
+# From so many logits on a step saves more than a trace pays for, half a second once; and what holds
+# few logits holds several arrays of that size where XLA does not make operations one.
+_LARGE = 1 << 19
 
 
 class Form(NamedTuple):
@@ -121,11 +123,13 @@ def gradient(
 ) -> Array:
     """The gradient by the logits, differentiable by everything that floats."""
     moving = [i for i, x in enumerate(leaves) if x is not None and x.dtype.is_floating]
-    rule = chosen.rule
+    rule, names = chosen.rule, _entries if chosen.compiled else xp
 
-    def slope(bar: Array, given: Leaves, left: Left) -> Array:
-        rows = _fused.spread(xp, rule, given, left, bar)
-        return xp.astype(rows * _fused.gradient(xp, rule, given, left), given.logits.dtype)
+    def slope(bar: Array, given: Leaves, peak: Array, rest: Array, mass: Array | None) -> Array:
+        mass = _fused.masses(names, rule, given) if mass is None else mass
+        left = Left(peak, rest, mass, mass)  # no gradient asks for the losses
+        rows = _fused.spread(names, rule, given, left, bar)
+        return xp.astype(rows * _fused.gradient(names, rule, given, left), given.logits.dtype)
 
     @tf.custom_gradient
     def attached(bar: Array, *floating: Array) -> tuple[Array, Any]:
@@ -139,7 +143,9 @@ def gradient(
             found: list[Array] = tape.gradient(again, [bar, *floating], second, zero)
             return found
 
-        return Operations(chosen.compiled).fused(slope)(bar, given, Left(*left)), pull
+        # What is kept of every row until here takes memory; XLA makes the masses of labels anew.
+        kept = (*left[:2], None if rule.hard and chosen.compiled else left[2])
+        return Operations(chosen.compiled).fused(slope)(bar, given, *kept), pull
 
     found: Array = attached(bar, *(leaves[i] for i in moving))
     return found
