@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xentropy._options import Options, current
@@ -120,12 +120,13 @@ class Backend:
                 return kind
         return "other"
 
-    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
-        """What arrays have in common that a call takes alike, see `xentropy._recalled`.
+    def plain(self, x: Any) -> bool:
+        """Whether shape, dtype and device say all of an array but its values.
 
-        None where arguments are validated at every call.
+        A call on such arrays is not validated anew, see `xentropy._recalled`; nothing that is
+        traced is one.
         """
-        return None
+        return False
 
     def shape(self, x: Array) -> tuple[int | None, ...]:
         """The shape, with None where a length is unknown while tracing."""

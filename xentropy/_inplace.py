@@ -19,6 +19,7 @@ Infinities and NaN are left to `_stats`: they show in the loss of a row, which i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from xentropy._stats import Coefficients
@@ -50,12 +51,13 @@ class Ops(Protocol):
         """A softmax along an axis where that takes less time than exp(x), else None."""
         ...
 
-    def has_log_softmax(self, shape: tuple[int, ...], axis: int, dtype: DType) -> bool:
-        """Whether log-softmaxes along an axis take less time than exp(x), and lose as little."""
-        ...
+    def log_softmax(
+        self, shape: tuple[int, ...], axis: int, dtype: DType
+    ) -> Callable[..., Array] | None:
+        """The log-softmax of such an array where it takes less time than exp and loses as little.
 
-    def log_softmax(self, x: Array, axis: int, *, out: Array) -> Array:
-        """A log-softmax along an axis; not asked for where it is not had."""
+        It is called like `exp`, with the axis beside; None where there is none.
+        """
         ...
 
     def expm1(self, x: Array) -> Array:

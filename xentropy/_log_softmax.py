@@ -10,12 +10,15 @@ so are rows with an infinity that make it NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from xentropy._blocks import Block, Buffers
 from xentropy._inplace import Numbers
 from xentropy._known import buffers, per_row
 from xentropy._typing import Array
 from xentropy._visits import Task, row_labels, widened
+
+Operation = Callable[..., Array]
 
 # In calls of fewer logits a pass takes less time than a look at what came of it.
 FEW = 1 << 14
@@ -25,12 +28,13 @@ LEAST = 1.0
 
 def visited(task: Task, cuts: list[Block]) -> Array | None:
     """The losses, one operation to a block; None where it will not do."""
-    if not _suits(task):
+    operation = _operation(task)
+    if operation is None:
         return None
     losses = per_row(task.plan, task.rule, task.leaves)
     room = buffers(task.plan, task.rule, task.leaves, 1)
     for block in cuts:
-        _visit(task, block, room, losses[block])
+        _visit(task, operation, block, room, losses[block])
         # Rows of a call are alike as a rule: the first of them tell what to expect of all.
         if len(cuts) > 1 and block is cuts[0] and not _large(-losses[block], 1.0):
             return None
@@ -39,21 +43,21 @@ def visited(task: Task, cuts: list[Block]) -> Array | None:
     return losses if _large(losses, mass) else None
 
 
-def _suits(task: Task) -> bool:
-    """Whether no more is wanted than the reduced loss of labels, and the framework has a way."""
+def _operation(task: Task) -> Operation | None:
+    """The log-softmax, or None where there is none, or more is wanted than the loss of labels."""
     rule, shape = task.rule, task.leaves.logits.shape
     if not rule.bare or rule.reduction == "none" or rule.temperature != 1.0:
-        return False
+        return None
     if task.gradient is not None or task.leaves.where is not None or math.prod(shape) < FEW:
-        return False
-    return task.plan.ops.has_log_softmax(shape, rule.axis, rule.dtype)
+        return None
+    return task.plan.ops.log_softmax(shape, rule.axis, rule.dtype)
 
 
-def _visit(task: Task, block: Block, room: Buffers, into: Array) -> None:
+def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: Array) -> None:
     """Write the logarithm of the probability of every label of a block."""
     ops, axis, logits = task.plan.ops, task.rule.axis, task.leaves.logits[block]
     (buffer,) = room.of(logits.shape)
-    logs = ops.log_softmax(widened(task, logits, buffer), axis, out=buffer)
+    logs = operation(widened(task, logits, buffer), axis, out=buffer)
     ops.pick(logs, row_labels(task, block, buffer), axis, out=into)
 
 

@@ -70,15 +70,20 @@ def _look(backend: Backend, rule: Any, logits: Array, targets: Array) -> None:
 def key_of(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) -> Hashable | None:
     """What calls have in common that only the values of their arrays tell apart.
 
-    None where calls are validated each time: of a framework that says so, with an array among the
+    None where calls are validated each time: of arrays that are not plain, with an array among the
     options, or with anything else that is no plain value.
     """
     backend = seen(args[0]) if args else None
-    alike = None if backend is None else backend.alike(args)
-    if alike is None or not options:
-        return None if alike is None else (what, alike)
+    if backend is None:
+        return None
+    for x in args:
+        if not backend.plain(x):
+            return None
+    look = tuple([(x.shape, x.dtype, backend.device(x)) for x in args])
+    if not options:
+        return what, look
     plain = tuple([(name, type(value), value) for name, value in options.items()])
-    return (what, alike, plain) if all(kind in _PLAIN for _, kind, _ in plain) else None
+    return (what, look, plain) if all(kind in _PLAIN for _, kind, _ in plain) else None
 
 
 def remember(
@@ -88,11 +93,12 @@ def remember(
     wanted: tuple[bool, ...] | None = None,
     by: int = 0,
 ) -> None:
-    """Remember a call that was validated, if its leaves are its arguments and no others."""
+    """Remember a call that was validated, if its leaves are its arguments, each of them one."""
     from xentropy._rows import RowLoss  # `import xentropy` stays light
 
     places = tuple([_place(leaf, args) for leaf in call.leaves])
-    if type(call.rule) is not RowLoss or len(args) in places:
+    once = [place for place in places if place is not None]
+    if type(call.rule) is not RowLoss or sorted(once) != list(range(len(args))):
         return
     if len(_calls) >= _MOST:
         _calls.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -339,12 +339,9 @@ class JaxBackend(Backend):
                 return kind
         return "other"
 
-    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
-        """Shapes and dtypes, where nothing is traced."""
-        for x in arrays:
-            if isinstance(x, jax.core.Tracer) or not isinstance(x, jax.Array):
-                return None
-        return tuple([(x.shape, x.dtype) for x in arrays])
+    def plain(self, x: Any) -> bool:
+        """An array that is not traced; where it lies is left to JAX."""
+        return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,12 +65,9 @@ class NumPyBackend(Backend):
         """Whether an array is no read-only one."""
         return bool(x.flags.writeable)
 
-    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
-        """Shapes and dtypes of arrays that are nothing else."""
-        for x in arrays:
-            if type(x) is not np.ndarray:
-                return None
-        return tuple([(x.shape, x.dtype) for x in arrays])
+    def plain(self, x: Any) -> bool:
+        """An array that is of no subclass."""
+        return type(x) is np.ndarray
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""

@@ -65,14 +65,8 @@ def shares(x: Array, axis: int, *, out: Array) -> None:
     """None: there is no softmax."""
 
 
-def has_log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> bool:  # noqa: ARG001
-    """There is none."""
-    return False
-
-
-def log_softmax(x: Array, axis: int, *, out: Array) -> Array:
-    """Never asked for."""
-    raise NotImplementedError
+def log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> None:
+    """None: there is none."""
 
 
 def fraction(x: Array, *, out: Array | None) -> Array:

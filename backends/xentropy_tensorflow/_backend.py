@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -73,11 +73,9 @@ class TensorFlowBackend(Backend):
         """In a graph."""
         return not tf.executing_eagerly()
 
-    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
-        """Shapes, dtypes and devices of eager tensors; variables become one first."""
-        if not tf.executing_eagerly() or not all(isinstance(x, tf.Tensor) for x in arrays):
-            return None
-        return tuple([(x.shape, x.dtype, x.device) for x in arrays])
+    def plain(self, x: Any) -> bool:
+        """An eager tensor; a variable becomes one first."""
+        return isinstance(x, tf.Tensor) and tf.executing_eagerly()
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -246,14 +246,11 @@ class TorchBackend(Backend):
         """The device."""
         return x.device
 
-    def alike(self, arrays: tuple[Any, ...]) -> Hashable | None:
-        """Shapes, dtypes and devices of dense tensors, where nothing is compiled or traced."""
+    def plain(self, x: Any) -> bool:
+        """A dense tensor of no other subclass, where nothing is compiled or traced."""
         if torch.compiler.is_compiling() or _tracing() or _watched():
-            return None
-        for x in arrays:
-            if type(x) not in _PLAIN or x.layout is not torch.strided:
-                return None
-        return tuple([(x.shape, x.dtype, x.device) for x in arrays])
+            return False
+        return type(x) in _PLAIN and x.layout is torch.strided
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """On the host, and neither traced, faked, spread nor under a function transform."""

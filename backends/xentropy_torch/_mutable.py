@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
 from pathlib import Path
@@ -56,16 +57,17 @@ _ADDED = 64
 _LANES = 16
 
 
-def has_log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> bool:
-    """Whether rows are short enough to lose little, and exp is slower along their axis."""
-    count = shape[axis]
-    if dtype != torch.float32 or axis != len(shape) - 1:
-        return dtype == torch.float32 and 1 < count <= _ADDED
-    return _LONG <= count <= _ADDED * _LANES and slow() and _wide()
+def log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> Callable[..., Array] | None:
+    """PyTorch's own where rows are short enough to lose little, and exp is slower along them."""
+    count, last = shape[axis], axis == len(shape) - 1
+    short = 1 < count <= _ADDED
+    if last:
+        short = _LONG <= count <= _ADDED * _LANES and slow() and _wide()
+    return _log_softmax if short and dtype == torch.float32 else None
 
 
-def log_softmax(x: Array, axis: int, *, out: Array) -> Array:
-    """PyTorch's own, which may be written over its argument."""
+def _log_softmax(x: Array, axis: int, *, out: Array) -> Array:
+    """It may be written over its argument."""
     made: Array = torch.ops.aten._log_softmax.out(x, axis, half_to_float=False, out=out)
     return made
 
