@@ -80,12 +80,11 @@ def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
         if kwargs.get("group") is not None:
             return cast("A", aside(_of_group, prepare, args, kwargs))
         key = key_of(prepare, args, kwargs)
-        again = None if key is None else recalled(key)
+        again = recalled(key)
         if again is not None:
             return cast("A", again(args))
         call = prepare(*args, **kwargs)
-        if key is not None:
-            remember(key, args, call)
+        remember(key, args, call)
         return call.value()
 
     # The signature that help and documentation show is the function's: they ask the inner one.
@@ -218,9 +217,8 @@ def value_and_grad(
     @wraps(loss)
     def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[Any, Any]:
         every, chosen = (*args, *more), {**options, **kwargs}
-        plain = single and out is None and chosen.get("group") is None
-        key = key_of((prepare, wrt), every, chosen) if plain else None
-        again = None if key is None else recalled(key)
+        key = key_of((prepare, wrt), every, chosen) if single and out is None else None
+        again = recalled(key)
         if again is not None:
             return cast("tuple[Any, Any]", again(every))
         call: Call[Any] = prepared(prepare, every, chosen)
@@ -231,8 +229,7 @@ def value_and_grad(
         extra = {} if out is None else {"out": _checked_out(call, out, wrt, names[0])}
         found = call.backend.value_and_grad(call.rule, call.leaves, wanted, place, **extra)
         values, gradients = found
-        if key is not None:
-            remember(key, every, call, wanted, own.index(names[0]))
+        remember(key, every, call, wanted, own.index(names[0]))
         value, by = call.shaped(values), dict(zip(own, gradients, strict=True))
         return value, tuple(by[name] for name in wrt) if isinstance(wrt, tuple) else by[names[0]]
 

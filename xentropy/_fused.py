@@ -203,7 +203,7 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     own = None if t.on is None else own_scores(xp, rule, leaves, t.label)
     if careful:
         rest = _rest_with_care(xp, ops, rule, x, peak)
-    elif _short(rule, x):
+    elif short(rule, x):
         rest = _both_sums(xp, ops, rule, leaves, peak)
     else:
         # Where labels lie below the top r needs no care: their distance is in the loss.
@@ -212,7 +212,7 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     if careful or leaves.where is not None:
         value = -_stats.below(xp, x, peak, rule.temperature)
         gap, mass = _weighed(xp, ops, t, value, rule.axis)
-    elif _plain(rule, leaves) and ops.widens(leaves.logits, short=_short(rule, x)):
+    elif rule.as_given(leaves) and ops.widens(leaves.logits, short=short(rule, x)):
         gap, mass = _of_given(xp, ops, rule, leaves, peak)
     else:
         gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
@@ -221,15 +221,9 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
     return left._replace(losses=rule.with_z(xp, targets, left, losses))
 
 
-def _short(rule: RowLoss, x: Array) -> bool:
+def short(rule: RowLoss, x: Array) -> bool:
     """Whether rows are short, or do not lie along the last axis."""
-    return bool(x.shape[rule.axis] < SHORT) or rule.axis != x.ndim - 1
-
-
-def _plain(rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether the coefficients are probabilities as given."""
-    weighed = leaves.class_weights is not None or leaves.sample_weights is not None
-    return not (rule.hard or weighed or rule.label_smoothing)
+    return rule.axis != x.ndim - 1 or bool(x.shape[rule.axis] < SHORT)
 
 
 def _peak(xp: Namespace, rule: RowLoss, leaves: Leaves, x: Array) -> Array:
@@ -430,7 +424,7 @@ def _of_given(
     """The gap and the mass of probabilities as given; nothing is widened in memory."""
     arrays = leaves.logits, peak, leaves.targets
     gap, dense = (_Given(xp, rule, gap=asked) for asked in (True, False))
-    if _short(rule, leaves.logits):
+    if short(rule, leaves.logits):
         sums = ops.sum_both(gap(*arrays), dense(*arrays), rule.axis)
     else:
         sum_rows = cast("Callable[..., Array]", ops.sum_rows)

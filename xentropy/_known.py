@@ -176,8 +176,7 @@ def _weigh(chosen: Plan, rule: RowLoss, leaves: Leaves, masses: Array, left: deq
 
 def coefficients_of(chosen: Plan, rule: RowLoss, leaves: Leaves, room: Array) -> Coefficients:
     """The coefficients of a block; probabilities without weights where they are, or widened."""
-    bare = leaves.class_weights is None and leaves.sample_weights is None
-    if rule.hard or rule.label_smoothing != 0 or not bare:
+    if not rule.as_given(leaves):
         return _targets.coefficients(chosen.xp, rule.targets(chosen.xp, leaves, room))
     dense, narrow = leaves.targets, leaves.targets.dtype != rule.dtype
     return Coefficients(dense=chosen.ops.copy(dense, out=room) if narrow else dense)

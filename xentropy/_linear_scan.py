@@ -121,7 +121,7 @@ def moves(wanted: tuple[bool, ...]) -> bool:
 
 def visited(
     xp: Namespace,
-    ops: Any,
+    ops: Loops,
     rule: LinearLoss,
     leaves: Head,
     wanted: tuple[bool, ...],

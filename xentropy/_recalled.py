@@ -26,6 +26,7 @@ _MOST = 1024
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 _calls: dict[Hashable, Recalled] = {}
+# What is remembered by a key; of None, which is none, nothing.
 recalled = _calls.get
 
 
@@ -71,10 +72,10 @@ def key_of(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) ->
     """What calls have in common that only the values of their arrays tell apart.
 
     None where calls are validated each time: of arrays that are not plain, with an array among the
-    options, or with anything else that is no plain value.
+    options, or with anything else that is no plain value; and where a group holds the classes.
     """
     backend = seen(args[0]) if args else None
-    if backend is None:
+    if backend is None or options.get("group") is not None:
         return None
     for x in args:
         if not backend.plain(x):
@@ -87,13 +88,15 @@ def key_of(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) ->
 
 
 def remember(
-    key: Hashable,
+    key: Hashable | None,
     args: tuple[Any, ...],
     call: Call[Any],
     wanted: tuple[bool, ...] | None = None,
     by: int = 0,
 ) -> None:
-    """Remember a call that was validated, if its leaves are its arguments, each of them one."""
+    """Remember a call that has a key, if its leaves are its arguments, each of them one."""
+    if key is None:
+        return
     from xentropy._rows import RowLoss  # `import xentropy` stays light
 
     places = tuple([_place(leaf, args) for leaf in call.leaves])

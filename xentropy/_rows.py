@@ -94,6 +94,11 @@ class RowLoss:
             return False
         return self.label_smoothing == 0 and self.softcap is None and self.z_loss == 0
 
+    def as_given(self, leaves: Leaves) -> bool:
+        """Whether the coefficients are probabilities as they were given."""
+        weighed = leaves.class_weights is not None or leaves.sample_weights is not None
+        return not (self.hard or weighed or self.label_smoothing)
+
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
     ) -> tuple[tuple[Array], Left]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from xentropy import _fused, _stats, _targets
-from xentropy._fused import SHORT, Compiler
+from xentropy._fused import Compiler, short
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Stats
 from xentropy._typing import Array, Namespace
@@ -57,9 +57,8 @@ def observe(xp: Namespace, ops: Looker, rule: RowLoss, leaves: Leaves) -> Left:
 
 def _suits(rule: RowLoss, leaves: Leaves) -> bool:
     logits = leaves.logits
-    long = rule.axis == logits.ndim - 1 and bool(logits.shape[-1] >= SHORT)
     plain = rule.bare and rule.temperature == 1.0 and leaves.where is None
-    return long and plain and bool(logits.dtype == rule.dtype)
+    return plain and not short(rule, logits) and bool(logits.dtype == rule.dtype)
 
 
 def _in_range(total: Array) -> Array:

@@ -134,9 +134,7 @@ def _chooses(rule: RowLoss, leaves: Leaves) -> bool:
 
     It is of short rows, of rows that do not lie along the last axis, and of narrow logits.
     """
-    logits = leaves.logits
-    narrow = bool(logits.dtype != rule.dtype)
-    return narrow or rule.axis != logits.ndim - 1 or bool(logits.shape[rule.axis] < _fused.SHORT)
+    return bool(leaves.logits.dtype != rule.dtype) or _fused.short(rule, leaves.logits)
 
 
 @_gradient.defjvp

@@ -102,25 +102,25 @@ def _narrow(x: Array, axis: int) -> bool:
     return bool(axis in (-1, x.ndim - 1) and x.shape[-1] <= _SHORT and x.size >= _MANY)
 
 
-# Of so many entries at a time, which stay in a cache.
-_TURNED = 1 << 15
+# What is made anew on the way is made of so many entries at a time, which stay in a cache.
+_SOME = 1 << 15
 
 
 def _of_narrow(operation: np.ufunc, x: Array, out: Array | None) -> Array:
     """Short rows, reduced: of copies with the last axis first, where one operation takes all."""
     out = np.empty((*x.shape[:-1], 1), x.dtype) if out is None else out
-    for part in _parts(x, _TURNED):
+    for part in _parts(x):
         turned = np.ascontiguousarray(np.moveaxis(x[part], -1, 0))
         operation.reduce(turned, axis=0, out=out[part][..., 0])
     return out
 
 
-def _parts(x: Array, size: int) -> Iterator[Any]:
+def _parts(x: Array) -> Iterator[Any]:
     """Parts of an array with about so many entries each."""
-    if x.size <= size:
+    if x.size <= _SOME:
         yield ...
         return
-    step = builtins.max(1, size * len(x) // x.size)
+    step = builtins.max(1, _SOME * len(x) // x.size)
     yield from (slice(start, start + step) for start in range(0, len(x), step))
 
 
@@ -235,12 +235,9 @@ def copy(x: Array, *, out: Array) -> Array:
     if out.dtype != np.float16 or x.dtype != np.float32:
         np.copyto(out, x, casting="unsafe")
         return out
-    for part in _parts(x, _ROUNDED):
+    for part in _parts(x):
         np.copyto(out[part], _rounded(x[part]), casting="unsafe")
     return out
-
-
-_ROUNDED = 1 << 15
 
 
 def _rounded(x: Array) -> Array:

@@ -131,7 +131,7 @@ class Loops(Operations):
 
     def added(self, total: Array, start: int, made: Array, hidden: Array) -> Array:
         """The product of some classes."""
-        return self.plus(total, start, tf.matmul(made, hidden, transpose_a=True))
+        return self.plus(total, start, self.across(made, hidden))
 
 
 def _classes(shape: tuple[int, int], size: int) -> int:
