@@ -111,15 +111,14 @@ PLAIN: list[dict[str, Any]] = [
 def log_softmaxes(monkeypatch: Any) -> list[Any]:
     """The shapes of what PyTorch's own log-softmax was asked for."""
     asked: list[Any] = []
-    own = _mutable._log_softmax
+    own = torch.log_softmax
 
     def counted(x: Any, axis: int, *, out: Any) -> Any:
         asked.append(x.shape)
         return own(x, axis, out=out)
 
-    monkeypatch.setattr(_mutable, "_log_softmax", counted)
+    monkeypatch.setattr(torch, "log_softmax", counted)
     monkeypatch.setattr(_mutable, "slow", lambda: True)
-    monkeypatch.setattr(_mutable, "_wide", lambda: True)
     return asked
 
 
@@ -193,13 +192,24 @@ def test_a_log_softmax_does_not_judge_strange_rows(
     torch.testing.assert_close(xe.cross_entropy(x, labels), value, equal_nan=True)
 
 
+@pytest.mark.parametrize("depth", np.linspace(4.5, 9.0, 10))
+def test_what_a_log_softmax_loses_by_its_additions(log_softmaxes: list[Any], depth: float) -> None:
+    """Rows of one large and many small exponentials, all rounded the same way as they are added."""
+    x, labels = np.full((40, 1000), -depth, np.float32), np.zeros(40, np.int64)
+    x[:, 0] = 0.0
+    value = xe.cross_entropy(torch.tensor(x), torch.tensor(labels))
+    wanted = oracle.cross_entropy(x.astype(np.float64), labels, axis=1)
+    assert float(value) == pytest.approx(wanted, rel=2e-6)
+    assert len(log_softmaxes) == 1
+
+
 def test_which_rows_a_log_softmax_is_taken_of(monkeypatch: Any) -> None:
-    for slow, wide in ((True, True), (False, True), (True, False)):
+    for slow, lanes, added in ((True, 16, 63), (True, 8, 125), (False, 16, None)):
         monkeypatch.setattr(_mutable, "slow", lambda slow=slow: slow)
-        monkeypatch.setattr(_mutable, "_wide", lambda wide=wide: wide)
+        monkeypatch.setattr(_mutable, "_lanes", lambda lanes=lanes: lanes)
         long = _mutable.log_softmax((9, 1000), 1, torch.float32)
-        assert (long is not None) == (slow and wide)
-        assert _mutable.log_softmax((9, 20, 9), 1, torch.float32) is not None
+        assert long == (None if added is None else (torch.log_softmax, added))
+        assert _mutable.log_softmax((9, 20, 9), 1, torch.float32) == (torch.log_softmax, 20)
         for shape, axis, dtype in (
             ((9, 100), 1, torch.float32),
             ((9, 2000), 1, torch.float32),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from xentropy._options import Options, current
@@ -120,13 +120,13 @@ class Backend:
                 return kind
         return "other"
 
-    def plain(self, x: Any) -> bool:
-        """Whether shape, dtype and device say all of an array but its values.
+    def looks(self, args: tuple[Any, ...]) -> Hashable | None:
+        """The shapes, dtypes and devices of arrays, where these say all of them but their values.
 
-        A call on such arrays is not validated anew, see `xentropy._recalled`; nothing that is
-        traced is one.
+        A call on such arrays is not validated anew, see `xentropy._recalled`. None where one of
+        them is no array, or is traced, or where somebody looks on.
         """
-        return False
+        return None
 
     def shape(self, x: Array) -> tuple[int | None, ...]:
         """The shape, with None where a length is unknown while tracing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from xentropy._typing import Array
 
@@ -11,9 +12,11 @@ from xentropy._typing import Array
 Block = tuple[slice, ...]
 
 _WHOLE = slice(None)
+# The cuts of an array are kept for the next one that looks the same, where they are so few.
+_KEPT = 1 << 10
 
 
-def blocks(shape: tuple[int, ...], axis: int, size: int, threads: int = 1) -> list[Block]:
+def blocks(shape: tuple[int, ...], axis: int, size: int, threads: int = 1) -> tuple[Block, ...]:
     """Blocks of about ``size`` entries, together all of an array, in the order of memory.
 
     As many for every thread, so that none is left with the last of them; less than a quarter of a
@@ -23,7 +26,14 @@ def blocks(shape: tuple[int, ...], axis: int, size: int, threads: int = 1) -> li
     if 4 * total > size:
         count = -(-total // (size * threads)) * threads
         size = -(-total // count)
-    return list(_cut(shape, axis, max(size, 1), 0))
+    size = max(size, 1)
+    make = _cuts if total <= _KEPT * size else _cuts.__wrapped__
+    return make(tuple(shape), axis, size)
+
+
+@lru_cache(maxsize=64)
+def _cuts(shape: tuple[int, ...], axis: int, size: int) -> tuple[Block, ...]:
+    return tuple(_cut(shape, axis, size, 0))
 
 
 def _cut(shape: tuple[int, ...], axis: int, size: int, at: int) -> Iterator[Block]:

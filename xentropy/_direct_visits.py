@@ -59,7 +59,7 @@ def _spaced(shape: tuple[int, ...], axis: int) -> Block:
     return tuple(slice(None, None, 1 if i == axis else -(-n // each)) for i, n in enumerate(shape))
 
 
-def visited(task: Task, known: Range, cuts: list[Block]) -> Array:
+def visited(task: Task, known: Range, cuts: tuple[Block, ...]) -> Array:
     """The losses; a gradient must not lie over the logits, of which some are read once more."""
     (_, ops, size, threads, *_), shape, axis = task.plan, task.leaves.logits.shape, task.rule.axis
     own, others = (per_row(task.plan, task.rule, task.leaves) for _ in range(2))

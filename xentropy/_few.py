@@ -31,7 +31,7 @@ class Seen(NamedTuple):
 def _suits(chosen: Plan, rule: RowLoss, leaves: Leaves) -> bool:
     """Whether a loss is of few logits, in one block, that have nothing but labels."""
     logits, labels, by_class, samples, mask, _, alpha = leaves
-    if not rule.bare or math.prod(logits.shape) > min(FEW, chosen.block_size):
+    if math.prod(logits.shape) > min(FEW, chosen.block_size) or not rule.bare:
         return False
     if not (by_class is samples is mask is alpha is None):
         return False

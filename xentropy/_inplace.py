@@ -53,10 +53,11 @@ class Ops(Protocol):
 
     def log_softmax(
         self, shape: tuple[int, ...], axis: int, dtype: DType
-    ) -> Callable[..., Array] | None:
-        """The log-softmax of such an array where it takes less time than exp and loses as little.
+    ) -> tuple[Callable[..., Array], int] | None:
+        """The log-softmax of such an array where it takes less time than exp and loses little.
 
-        It is called like `exp`, with the axis beside; None where there is none.
+        It is called like `exp`, with the axis beside, and adds so many numbers one after the
+        other; None where there is none.
         """
         ...
 

@@ -52,7 +52,7 @@ def known(
     chosen: Plan,
     rule: RowLoss,
     leaves: Leaves,
-    cuts: list[Block],
+    cuts: tuple[Block, ...],
     *,
     in_place: bool,
     later: bool = False,
@@ -129,7 +129,7 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
 
 
 def _weighed(
-    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: list[Block], *, later: bool
+    chosen: Plan, rule: RowLoss, leaves: Leaves, cuts: tuple[Block, ...], *, later: bool
 ) -> tuple[Rows, bool, float | None]:
     """Probabilities: before the visit they are weighed where the gradient divides by their sum."""
     masses, z = per_row(chosen, rule, leaves), rule.z_loss or None

@@ -2,9 +2,10 @@
 
 The surprisal of a label is (m - x) + log s, where s is the sum of all exp(x_j - m). Neither term is
 negative, so nothing cancels; but s is 1 + r, rounded, and a loss near 0 is all in the digits of r
-that are lost. Beside a loss of 1 they are small. So it will do for the sum or the mean of losses
-that are 1 or more on the average. All others are left to the visits that know r apart from s, and
-so are rows with an infinity that make it NaN.
+that are lost. So are those that go with every addition, where an operation adds n numbers of a row
+one after the other. Beside a loss of n / 64, and of a half, they are small. So it will do for the
+sum or the mean of losses that are so much or more on the average. All others are left to the visits
+that know r apart from s, and so are rows with an infinity that make it NaN.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import math
 from collections.abc import Callable
 
 from xentropy._blocks import Block, Buffers
-from xentropy._inplace import Numbers
 from xentropy._known import buffers, per_row
 from xentropy._typing import Array
 from xentropy._visits import Task, row_labels, widened
@@ -22,29 +22,53 @@ Operation = Callable[..., Array]
 
 # In calls of fewer logits a pass takes less time than a look at what came of it.
 FEW = 1 << 14
-# What a row must lose, on the average.
-LEAST = 1.0
+# What a row must lose at least, on the average; and of how many additions it must lose 1.
+LEAST, ADDED = 0.5, 64
 
 
-def visited(task: Task, cuts: list[Block]) -> Array | None:
-    """The losses, one operation to a block; None where it will not do."""
-    operation = _operation(task)
-    if operation is None:
+def total(task: Task, cuts: tuple[Block, ...]) -> Array | None:
+    """What all rows lose, one operation to a block; None where it will not do."""
+    found = _operation(task)
+    if found is None:
         return None
-    losses = per_row(task.plan, task.rule, task.leaves)
-    room = buffers(task.plan, task.rule, task.leaves, 1)
+    operation, added = found
+    least = max(LEAST, added / ADDED)
+    logs = _logs(task, operation, cuts, least)
+    return None if logs is None else _lost(task, logs, least)
+
+
+def _logs(task: Task, operation: Operation, cuts: tuple[Block, ...], least: float) -> Array | None:
+    """The logarithm of every label's probability; None if it will not do of the first rows.
+
+    Rows of a call are alike as a rule: the first of them tell what to expect of all.
+    """
+    arrays = (task.plan, task.rule, task.leaves)
+    logs, room = per_row(*arrays), buffers(*arrays, 1)
     for block in cuts:
-        _visit(task, operation, block, room, losses[block])
-        # Rows of a call are alike as a rule: the first of them tell what to expect of all.
-        if len(cuts) > 1 and block is cuts[0] and not _large(-losses[block], 1.0):
+        here = logs if len(cuts) == 1 else logs[block]
+        _visit(task, operation, block, room, here)
+        first = len(cuts) > 1 and block is cuts[0]
+        if first and not -float(here.sum()) >= least * math.prod(here.shape):  # nor where it is NaN
             return None
-    mass = task.rows.mass
-    task.plan.ops.multiply(losses, -mass, out=losses)
-    return losses if _large(losses, mass) else None
+    return logs
 
 
-def _operation(task: Task) -> Operation | None:
-    """The log-softmax, or None where there is none, or more is wanted than the loss of labels."""
+def _lost(task: Task, logs: Array, least: float) -> Array | None:
+    """The sum of the losses, or None where it is small; weights of two signs may cancel."""
+    mass, ops = task.rows.mass, task.plan.ops
+    if isinstance(mass, float):
+        lost, weight = -logs.sum(), mass * math.prod(logs.shape)
+    else:
+        lost = -ops.multiply(logs, mass, out=logs).sum()
+        weight = float(abs(mass).sum())
+    return lost if float(lost) >= least * weight else None
+
+
+def _operation(task: Task) -> tuple[Operation, int] | None:
+    """The log-softmax, if there is one and no more is wanted than the loss of labels.
+
+    And how many numbers it adds to one another.
+    """
     rule, shape = task.rule, task.leaves.logits.shape
     if not rule.bare or rule.reduction == "none" or rule.temperature != 1.0:
         return None
@@ -59,13 +83,3 @@ def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: 
     (buffer,) = room.of(logits.shape)
     logs = operation(widened(task, logits, buffer), axis, out=buffer)
     ops.pick(logs, row_labels(task, block, buffer), axis, out=into)
-
-
-def _large(losses: Array, mass: Numbers) -> bool:
-    """Whether losses of rows with a mass are at least 1 on the average; not if one is NaN.
-
-    Where weights of two signs cancel, or all losses are negative, they are not.
-    """
-    rows = math.prod(losses.shape)
-    total = mass * rows if isinstance(mass, float) else float(abs(mass).sum())
-    return float(losses.sum()) >= LEAST * total

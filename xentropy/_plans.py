@@ -34,7 +34,8 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
     that are as large for each of these.
     """
     set_, each = current(), threads or 1
-    most, least = (set_.block_size or size * each for size in (BLOCK_SIZE, LEAST))
+    size = set_.block_size
+    most, least = (size, size) if size else (BLOCK_SIZE * each, LEAST * each)
     return Plan(xp, ops, most, (set_.threads or cpus()) if threads is None else 1, least)
 
 
@@ -113,19 +114,17 @@ def _run(
         if in_place and rule.softcap is not None:
             picked = at_label(chosen, rule, leaves, rows)
         task = Task(chosen, rule, leaves, rows, weighed, factor, gradient, picked, over)
-        losses = _losses(task, cuts, in_place=in_place)
+        total = _log_softmax.total(task, cuts) if in_place else None
+        losses = _losses(task, cuts, in_place=in_place) if total is None else None
         if not weighed and divides_by_mass(rule, leaves):
             divisor = float(rows.mass.sum())
-        return _reduced(chosen.xp, rule, divisor, losses)
+        return _reduced(chosen.xp, rule, divisor, losses, total)
 
 
-def _losses(task: Task, cuts: list[Block], *, in_place: bool) -> Array:
+def _losses(task: Task, cuts: tuple[Block, ...], *, in_place: bool) -> Array:
     """The losses of all rows, by the first way that will do."""
     if not in_place:
         return in_general(task, cuts)
-    losses = _log_softmax.visited(task, cuts)
-    if losses is not None:
-        return losses
     reach = None if task.over else _direct_visits.reach(task)
     if reach is not None:
         return _direct_visits.visited(task, reach, cuts)
@@ -143,10 +142,13 @@ def _parts(rule: RowLoss, gradient: Array | None, *, in_place: bool) -> int:
     return 1 if gradient is not None and gradient.dtype == rule.dtype else 2
 
 
-def _reduced(xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array) -> Array:
+def _reduced(
+    xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array, total: Array | None
+) -> Array:
+    """The reduced loss, of losses or of their total."""
     if rule.reduction == "none":
         return xp.squeeze(losses, axis=rule.axis)
-    total = losses.sum()
+    total = losses.sum() if total is None else total
     if divisor is None:
         return total
     return total / divisor if divisor else xp.zeros_like(total) + rule.empty

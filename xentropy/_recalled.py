@@ -77,12 +77,9 @@ def key_of(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) ->
     backend = seen(args[0]) if args else None
     if backend is None or options.get("group") is not None:
         return None
-    for x in args:
-        if not backend.plain(x):
-            return None
-    look = tuple([(x.shape, x.dtype, backend.device(x)) for x in args])
-    if not options:
-        return what, look
+    look = backend.looks(args)
+    if look is None or not options:
+        return None if look is None else (what, look)
     plain = tuple([(name, type(value), value) for name, value in options.items()])
     return (what, look, plain) if all(kind in _PLAIN for _, kind, _ in plain) else None
 

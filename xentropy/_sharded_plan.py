@@ -41,7 +41,7 @@ def _in_place(rule: _partial.Rule, leaves: Leaves) -> bool:
     return plain and leaves.where is None and _partial.loss_of(rule).softcap is None
 
 
-def _cuts(chosen: Plan, loss: RowLoss, leaves: Leaves) -> list[Block]:
+def _cuts(chosen: Plan, loss: RowLoss, leaves: Leaves) -> tuple[Block, ...]:
     return blocks(leaves.logits.shape, loss.axis, chosen.block_size, chosen.threads)
 
 

@@ -31,6 +31,9 @@ def share(
     more; the error is raised here.
     """
     left = deque(blocks)
+    if threads == 1 or len(left) < 2:
+        work(left)
+        return
     helpers = _start(work, left, min(threads, len(left)) - 1, context)
     try:
         _drain(work, left)
@@ -58,9 +61,6 @@ def _start(
     count: int,
     context: Callable[[], AbstractContextManager[Any]],
 ) -> list[Future[None]]:
-    if count < 1:
-        return []
-
     def help_() -> None:
         with context():
             _drain(work, left)

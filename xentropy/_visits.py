@@ -49,7 +49,7 @@ def alone(task: Task) -> Array:
     return _finish(task, None, found)
 
 
-def in_general(task: Task, cuts: list[Block]) -> Array:
+def in_general(task: Task, cuts: tuple[Block, ...]) -> Array:
     """The losses, where blocks are visited in the general form."""
     if len(cuts) == 1:
         return _visit_any(task, task.leaves, None)
@@ -63,7 +63,7 @@ def in_general(task: Task, cuts: list[Block]) -> Array:
     return losses
 
 
-def shared(task: Task, cuts: list[Block]) -> Array:
+def shared(task: Task, cuts: tuple[Block, ...]) -> Array:
     """The losses, where threads share blocks of rows."""
     (_, ops, size, threads, *_), rule, leaves = task.plan, task.rule, task.leaves
     found, strange = _room(task), deque[Block]()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -337,9 +337,12 @@ class JaxBackend(Backend):
                 return kind
         return "other"
 
-    def plain(self, x: Any) -> bool:
-        """An array that is not traced; where it lies is left to JAX."""
-        return isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)
+    def looks(self, args: tuple[Any, ...]) -> Hashable | None:
+        """Of arrays that are not traced; where they lie is left to JAX."""
+        for x in args:
+            if not isinstance(x, jax.Array) or isinstance(x, jax.core.Tracer):
+                return None
+        return tuple([(x.shape, x.dtype) for x in args])
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """A concrete array on the host, seen as NumPy: inside a jit even constants are traced."""

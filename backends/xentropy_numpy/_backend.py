@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,9 +65,12 @@ class NumPyBackend(Backend):
         """Whether an array is no read-only one."""
         return bool(x.flags.writeable)
 
-    def plain(self, x: Any) -> bool:
-        """An array that is of no subclass."""
-        return type(x) is np.ndarray
+    def looks(self, args: tuple[Any, ...]) -> Hashable | None:
+        """Of arrays that are of no subclass."""
+        for x in args:
+            if type(x) is not np.ndarray:
+                return None
+        return tuple([(x.shape, x.dtype) for x in args])
 
     def look(self, x: Array) -> tuple[Namespace, Array]:
         """NumPy's values always lie in memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -73,9 +73,14 @@ class TensorFlowBackend(Backend):
         """In a graph."""
         return not tf.executing_eagerly()
 
-    def plain(self, x: Any) -> bool:
-        """An eager tensor; a variable becomes one first."""
-        return isinstance(x, tf.Tensor) and tf.executing_eagerly()
+    def looks(self, args: tuple[Any, ...]) -> Hashable | None:
+        """Of eager tensors; a variable becomes one first."""
+        if not tf.executing_eagerly():
+            return None
+        for x in args:
+            if not isinstance(x, tf.Tensor):
+                return None
+        return tuple([(x.shape, x.dtype) for x in args])
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """An eager tensor on the host, seen as NumPy: inside a graph even constants are traced."""

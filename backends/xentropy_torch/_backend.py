@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -156,14 +156,10 @@ def _pushing() -> bool:
     return level >= 0
 
 
-def _tracing() -> bool:
-    """Whether torch.jit.trace is at work."""
-    return torch._C._get_tracing_state() is not None
-
-
-def _watched() -> bool:
-    """Whether a mode sees every operation: that of fake tensors, or of make_fx."""
-    return torch._C._len_torch_dispatch_stack() > 0
+def _observed() -> bool:
+    """Whether torch.jit.trace sees every operation, or a mode: that of fake tensors, or make_fx."""
+    traced: bool = torch._C._get_tracing_state() is not None
+    return traced or torch._C._len_torch_dispatch_stack() > 0
 
 
 def _batched(x: Array) -> bool:
@@ -246,17 +242,20 @@ class TorchBackend(Backend):
         """The device."""
         return x.device
 
-    def plain(self, x: Any) -> bool:
-        """A dense tensor of no other subclass, where nothing is compiled or traced."""
-        if torch.compiler.is_compiling() or _tracing() or _watched():
-            return False
-        return type(x) in _PLAIN and x.layout is torch.strided
+    def looks(self, args: tuple[Any, ...]) -> Hashable | None:
+        """Of dense tensors of no other subclass, where nothing is compiled or traced."""
+        if torch.compiler.is_compiling() or _observed():
+            return None
+        for x in args:
+            if type(x) not in _PLAIN or x.layout is not torch.strided:
+                return None
+        return tuple([(x.shape, x.dtype, x.device) for x in args])
 
     def look(self, x: Array) -> tuple[Namespace, Array] | None:
         """On the host, and neither traced, faked, spread nor under a function transform."""
         if type(x) not in _PLAIN and _is_spread(x):
             return None
-        if not x.is_cpu or torch.compiler.is_compiling() or _tracing() or _watched():
+        if not x.is_cpu or torch.compiler.is_compiling() or _observed():
             return None
         return None if torch._C._functorch.is_functorch_wrapped_tensor(x) else (xp, x)
 
@@ -296,7 +295,7 @@ class TorchBackend(Backend):
         if spread is not None:
             return spread.dressed(self.apply(spread.rule, spread.leaves))
         rule = _in_slices(rule, leaves)
-        if not compiling and _tracing():
+        if not compiling and torch._C._get_tracing_state() is not None:
             # A trace holds operations, which it can save and differentiate itself.
             return rule.forward(xp, leaves, again=True)[0]
         # Forward mode alone, and what torch.compile traces of torch.func's transforms, does not
@@ -394,7 +393,7 @@ def _asked(leaves: tuple[Array | None, ...]) -> tuple[bool, ...]:
 
 def _open(leaves: tuple[Array | None, ...]) -> bool:
     """Whether leaves can be read and written to here and now, and nobody looks on."""
-    if _tracing() or _watched() or _pushing() or torch._C._are_functorch_transforms_active():
+    if _observed() or _pushing() or torch._C._are_functorch_transforms_active():
         return False
     for x in leaves:  # noqa: SIM110 - a generator takes twice as long
         if x is not None and not (type(x) in _PLAIN and x.is_cpu):

@@ -46,30 +46,31 @@ def shares(x: Array, axis: int, *, out: Array) -> Array | None:
     last = axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG
     if not (last and x.dtype == torch.float32 and slow()):
         return None
-    return torch.ops.aten._softmax.out(x, -1, half_to_float=False, out=out)
+    return torch.softmax(x, -1, out=out)
 
 
 # A softmax of shorter rows takes longer than exp.
 _LONG = 128
-# So many numbers are added to one another in a log-softmax: along the last axis as many sums as a
-# vector has numbers are made at a time, else one number after the other is added.
-_ADDED = 64
-_LANES = 16
+# Of longer ones a log-softmax loses too much: of those along the last axis, and of the others.
+_LAST, _OTHER = 1024, 64
 
 
-def log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> Callable[..., Array] | None:
-    """PyTorch's own where rows are short enough to lose little, and exp is slower along them."""
-    count, last = shape[axis], axis == len(shape) - 1
-    short = 1 < count <= _ADDED
-    if last:
-        short = _LONG <= count <= _ADDED * _LANES and slow() and _wide()
-    return _log_softmax if short and dtype == torch.float32 else None
+def log_softmax(
+    shape: tuple[int, ...], axis: int, dtype: DType
+) -> tuple[Callable[..., Array], int] | None:
+    """PyTorch's own where rows are short enough, and exp is slower along them.
 
-
-def _log_softmax(x: Array, axis: int, *, out: Array) -> Array:
-    """It may be written over its argument."""
-    made: Array = torch.ops.aten._log_softmax.out(x, axis, half_to_float=False, out=out)
-    return made
+    Along the last axis as many sums as a vector has numbers are made at a time, else one number
+    after the other is added. It may be written over its argument.
+    """
+    if dtype != torch.float32:
+        return None
+    count = shape[axis]
+    if axis < len(shape) - 1:
+        return (torch.log_softmax, count) if 1 < count <= _OTHER else None
+    if not (_LONG <= count <= _LAST and slow()):
+        return None
+    return torch.log_softmax, -(-count // _lanes())
 
 
 @cache
@@ -79,9 +80,9 @@ def slow() -> bool:
 
 
 @cache
-def _wide() -> bool:
-    """Whether a vector has as many numbers as AVX-512's."""
-    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+def _lanes() -> int:
+    """How many numbers of float32 a vector has."""
+    return 16 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 8
 
 
 def _processor() -> str:
