@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from xentropy import _reduction as reduction_
 from xentropy import _stats
+from xentropy._maps import nothing
 from xentropy._reduction import Reducer
 from xentropy._stats import Shares, along, cut, masked, pick, times
 from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction, TargetKind
@@ -86,6 +87,7 @@ class Divergence:
     constant = ("where",)
     outputs = ("loss",)
     others = ()
+    judged = nothing
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

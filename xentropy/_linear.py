@@ -20,7 +20,7 @@ from xentropy._rows import Leaves, Left, RowLoss, Visit
 from xentropy._score import RowScore, summands
 from xentropy._stats import Stats, shape_of
 from xentropy._targets import Targets
-from xentropy._typing import Array, DType, Namespace, Reduction
+from xentropy._typing import Array, DType, Judged, Namespace, Reduction
 
 # About how many logits a tile has. A visit makes a few arrays of that size.
 TILE = 1 << 21
@@ -163,6 +163,10 @@ def row_targets(xp: Namespace, rule: RowLoss, head: Head) -> Targets:
 # The rules.
 
 
+def _judged(loss: RowLoss, head: Head) -> Judged | None:
+    return (head.targets, head.weight.shape[0], loss.ignore_index) if loss.hard else None
+
+
 @dataclass(frozen=True)
 class LinearLoss:
     """A loss over classes of the logits of a linear head; ``loss`` has the classes on axis 1."""
@@ -174,6 +178,10 @@ class LinearLoss:
     constant = RowLoss.constant
     outputs = RowLoss.outputs
     others = RowLoss.others
+
+    def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
+        """The labels; the classes are the weight's."""
+        return _judged(self.loss, Head(*leaves))
 
     @property
     def reduction(self) -> Reduction:
@@ -311,6 +319,10 @@ class LinearScore:
     constant = RowScore.constant
     outputs = RowScore.outputs
     others = RowScore.others
+
+    def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
+        """The labels; the classes are the weight's."""
+        return _judged(self.loss, Head(*leaves))
 
     @property
     def loss(self) -> RowLoss:

@@ -24,6 +24,10 @@ class MapLeaves(NamedTuple):
     where: Array = None
 
 
+def nothing(_rule: object, _leaves: tuple[Array | None, ...]) -> None:
+    """What is `judged` of the leaves of a rule without labels."""
+
+
 @dataclass(frozen=True)
 class _OfSoftmax:
     """What softmax, its logarithm and its entropy have in common: one visit along one axis."""
@@ -34,6 +38,7 @@ class _OfSoftmax:
 
     constant = ("where",)
     others = ()
+    judged = nothing
 
     def _visit(
         self, xp: Namespace, leaves: MapLeaves, left: Rest | None = None, *, again: bool = False
@@ -170,6 +175,7 @@ class LogSumExp:
     names = SumLeaves._fields
     constant = ("where",)
     outputs = ("value",)
+    judged = nothing
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -342,6 +348,7 @@ class Sigmoid:
     constant = ()
     outputs = ("value",)
     others = ()
+    judged = nothing
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

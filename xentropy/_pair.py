@@ -11,7 +11,7 @@ from xentropy._links import Link
 from xentropy._maps import sum_to
 from xentropy._reduction import Reducer
 from xentropy._stats import times
-from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction
+from xentropy._typing import Array, DType, Judged, Namespace, Normalizer, Reduction
 
 
 class Leaves(NamedTuple):
@@ -73,6 +73,10 @@ class PairLoss:
     constant = ()
     outputs = ("loss",)
     others = ()
+
+    def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
+        """Targets that are integers: there are two classes."""
+        return (leaves[1], 2, None) if self.hard else None
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

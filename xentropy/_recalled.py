@@ -47,12 +47,12 @@ class Recalled(NamedTuple):
         backend, rule = self.call.backend, self.call.rule
         leaves = tuple([None if place is None else args[place] for place in self.places])
         if not backend.later:
-            _look(backend, rule, *leaves[:2])
+            _look(backend, rule, leaves)
             return self._evaluated(leaves)
         try:
             return self._evaluated(leaves)
         finally:  # whatever a framework says of NaN, a label that is no class is named
-            _look(backend, rule, *leaves[:2])
+            _look(backend, rule, leaves)
 
     def _evaluated(self, leaves: tuple[Array | None, ...]) -> Any:
         call = self.call
@@ -62,10 +62,11 @@ class Recalled(NamedTuple):
         return call.shaped(found[0]), found[1][self.by]
 
 
-def _look(backend: Backend, rule: Any, logits: Array, targets: Array) -> None:
-    if rule.hard:
-        count = logits.shape[rule.axis]
-        check_labels(backend, targets, count, rule.ignore_index, targets)
+def _look(backend: Backend, rule: Any, leaves: tuple[Array | None, ...]) -> None:
+    judged = rule.judged(leaves)
+    if judged is not None:
+        labels, count, ignored = judged
+        check_labels(backend, labels, count, ignored, labels)
 
 
 def key_of(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) -> Hashable | None:
@@ -91,14 +92,15 @@ def remember(
     wanted: tuple[bool, ...] | None = None,
     by: int = 0,
 ) -> None:
-    """Remember a call that has a key, if its leaves are its arguments, each of them one."""
-    if key is None:
-        return
-    from xentropy._rows import RowLoss  # `import xentropy` stays light
+    """Remember a call that has a key, if its leaves are its arguments, each of them one.
 
+    Its rule says what was `judged` of the values of these arrays: the labels, or nothing.
+    """
+    if key is None or not hasattr(call.rule, "judged"):
+        return
     places = tuple([_place(leaf, args) for leaf in call.leaves])
     once = [place for place in places if place is not None]
-    if type(call.rule) is not RowLoss or sorted(once) != list(range(len(args))):
+    if sorted(once) != list(range(len(args))):
         return
     if len(_calls) >= _MOST:
         _calls.clear()

@@ -12,7 +12,7 @@ from xentropy._maps import sum_to
 from xentropy._reduction import Reducer
 from xentropy._stats import Coefficients, Shares, Stats, times
 from xentropy._targets import Targets, Weigh, Whole
-from xentropy._typing import Array, DType, Namespace, Normalizer, Reduction, Source
+from xentropy._typing import Array, DType, Judged, Namespace, Normalizer, Reduction, Source
 
 
 class Leaves(NamedTuple):
@@ -93,6 +93,13 @@ class RowLoss:
         if not self.hard or self.source != "logits" or self.link is not None:
             return False
         return self.label_smoothing == 0 and self.softcap is None and self.z_loss == 0
+
+    def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
+        """The labels, if the targets are some, of how many classes, and which is ignored."""
+        if not self.hard:
+            return None
+        logits, labels, *_ = leaves
+        return labels, logits.shape[self.axis], self.ignore_index  # type: ignore[union-attr]
 
     def as_given(self, leaves: Leaves) -> bool:
         """Whether the coefficients are probabilities as they were given."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xentropy import _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss, Visit
 from xentropy._stats import times
-from xentropy._typing import Array, Namespace
+from xentropy._typing import Array, Judged, Namespace
 
 
 class Bars(NamedTuple):
@@ -46,6 +46,10 @@ class RowScore:
     def names(self) -> tuple[str, ...]:
         """The leaves as the public function calls them."""
         return self.loss.names
+
+    def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
+        """The labels, as those of the loss."""
+        return self.loss.judged(leaves)
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

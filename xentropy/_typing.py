@@ -9,6 +9,8 @@ from typing import Any, Literal, SupportsFloat, TypeAlias, TypedDict
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 DType: TypeAlias = Any
+# Labels, of how many classes they are, and the one that is ignored.
+Judged: TypeAlias = "tuple[Array, int, int | None]"
 
 Reduction = Literal["mean", "sum", "none"]
 Normalizer = Literal["weights", "valid", "batch"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from xentropy import _plans, _schedule
 from xentropy._backend import Backend, Rule
+from xentropy._by_rows import ByRows, suits
 from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_numpy import _mutable
@@ -87,7 +88,7 @@ class NumPyBackend(Backend):
             return (_schedule.loss(chosen, rule, leaves)[()],)
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
         with np.errstate(all="ignore"):
-            return tuple(value[()] for value in super().apply(rule, leaves))
+            return tuple(value[()] for value in super().apply(_by_rows(rule, leaves), leaves))
 
     def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
         """The policy says what infinities and NaN give here too."""
@@ -109,8 +110,13 @@ class NumPyBackend(Backend):
             value, found = _schedule.loss_and_gradients(chosen, rule, leaves, wanted, out=into)
             return (value[()],), _plans.written(_mutable, found, out)
         with np.errstate(all="ignore"):
-            values, gradients = super().value_and_grad(rule, leaves, wanted, of)
+            values, gradients = super().value_and_grad(_by_rows(rule, leaves), leaves, wanted, of)
             return tuple(x[()] for x in values), _plans.written(_mutable, gradients, out)
+
+
+def _by_rows(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
+    """The rule with a plan in blocks, where rows are made each by itself."""
+    return ByRows(rule, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
 
 
 def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:

@@ -11,6 +11,7 @@ import torch
 
 from xentropy import _errors, _fused, _plans, _schedule
 from xentropy._backend import Backend, Rule
+from xentropy._by_rows import ByRows, suits
 from xentropy._known import Plan
 from xentropy._options import Options, current
 from xentropy._sharded import Sharded
@@ -63,7 +64,8 @@ class _Attached(torch.autograd.Function):
         bars = bars[: len(ctx.forms)]
         if all(bar is None for bar in bars):
             return (None,) * (1 + len(wanted))
-        return None, *_pull(ctx, bars, wanted, again=torch.is_grad_enabled())
+        many = any(bar is not None and _batched(bar) for bar in bars)
+        return None, *_pull(ctx, bars, wanted, again=torch.is_grad_enabled() or many)
 
 
 class _AttachedBothWays(_Attached):
@@ -294,7 +296,7 @@ class TorchBackend(Backend):
         spread = _spread(rule, leaves)
         if spread is not None:
             return spread.dressed(self.apply(spread.rule, spread.leaves))
-        rule = _in_slices(rule, leaves)
+        rule = _planned(rule, leaves)
         if not compiling and torch._C._get_tracing_state() is not None:
             # A trace holds operations, which it can save and differentiate itself.
             return rule.forward(xp, leaves, again=True)[0]
@@ -327,7 +329,7 @@ class TorchBackend(Backend):
             values, by = self.value_and_grad(spread.rule, spread.leaves, wanted, of)
             return spread.dressed(values), spread.dressed_gradients(by)
         with torch.no_grad():
-            rule = _in_slices(rule, leaves)
+            rule = _planned(rule, leaves)
             chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
             if chosen is not None and _schedule.moves(rule, wanted):
                 into = out if out is None or _apart(out, leaves) else None
@@ -401,11 +403,13 @@ def _open(leaves: tuple[Array | None, ...]) -> bool:
     return True
 
 
-def _in_slices(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
-    """A rule of slices with its plan in blocks, where it can have one."""
-    if torch.compiler.is_compiling() or type(rule) is not Sharded or not _open(leaves):
+def _planned(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
+    """A rule of slices, or of rows each by itself, with its plan in blocks, if it can have one."""
+    if torch.compiler.is_compiling() or not _open(leaves):
         return rule
-    if 0 in leaves[0].shape:  # type: ignore[union-attr]  # it is there
+    if suits(rule, leaves):
+        return ByRows(rule, _products.plan(rule, leaves))
+    if type(rule) is not Sharded or 0 in leaves[0].shape:  # type: ignore[union-attr]  # it is there
         return rule
     return replace(rule, plan=_products.plan(rule, leaves))
 
