@@ -77,8 +77,11 @@ _LOOPS = _head.Loops()
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _observed(rule: RowLoss, leaves: Leaves) -> tuple[Array, Left]:
     """The reduced loss, and what is left of the rows: constants but for their masses."""
-    left = _unshifted.observe(ENTRIES, _OPERATIONS, rule, leaves)
-    return _fused.reduced(jnp, rule, leaves, left), left
+
+    def reduced(left: Left) -> tuple[Array, Left]:
+        return _fused.reduced(jnp, rule, leaves, left), left
+
+    return _unshifted.visited(ENTRIES, _OPERATIONS, rule, leaves, reduced)
 
 
 @partial(_observed.defjvp, symbolic_zeros=True)
