@@ -235,8 +235,9 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
 
 
 def short(rule: RowLoss, x: Array) -> bool:
-    """Whether rows are short, or do not lie along the last axis."""
-    return rule.axis != x.ndim - 1 or bool(x.shape[rule.axis] < SHORT)
+    """Whether rows are short, or do not lie along the last axis; of a length unknown, not."""
+    count = x.shape[rule.axis]
+    return rule.axis != x.ndim - 1 or (isinstance(count, int) and count < SHORT)
 
 
 def _peak(xp: Namespace, rule: RowLoss, leaves: Leaves, x: Array) -> Array:
@@ -372,8 +373,9 @@ def sharpened(
 
 
 def _few(many: Array) -> int:
-    """How many confident rows are looked at by themselves, rather than all rows."""
-    return int(math.prod(many.shape)) // 16
+    """How many confident rows are looked at by themselves, rather than all; 0 if nobody knows."""
+    count = math.prod(many.shape)
+    return count // 16 if isinstance(count, int) else 0
 
 
 def _seldom(xp: Namespace, ops: Compiler, many: Array) -> Array:
