@@ -249,6 +249,15 @@ def test_a_loss_widens_nothing_in_memory(
         assert compiled.memory_analysis().temp_size_in_bytes < x.nbytes + 80 * len(x)
 
 
+@pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
+def test_a_loss_of_short_rows_holds_six_numbers_of_a_row(hard: bool) -> None:
+    """Nothing of a visit is held while rows that are not finite are visited again."""
+    x = jnp.zeros((4096, 10), jnp.float32)
+    targets = jnp.zeros(len(x), jnp.int32) if hard else x
+    compiled = jax.jit(xe.cross_entropy).lower(x, targets).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < (6 * 4 + 1) * len(x)
+
+
 @pytest.mark.parametrize("batched", [False, True])
 @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
 @pytest.mark.parametrize("classes", [300, 9])

@@ -160,9 +160,20 @@ class Fused:
 
 def observe(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves) -> Left:
     """What a visit to the rows leaves: their statistics and losses."""
+    return visited(xp, ops, rule, leaves, lambda left: left)
+
+
+def visited(
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, then: Callable[[Left], T]
+) -> T:
+    """What a function makes of that.
+
+    It is asked before a choice, and within: what a choice is given and gives a compiler holds all
+    the time. Of a loss alone that is a number, and not the numbers of rows that it is made of.
+    """
     left = _visit(xp, ops, rule, leaves, careful=False)
-    fine = ops.everywhere(xp.isfinite(left.losses))
-    return ops.either(fine, lambda: left, lambda: _visit(xp, ops, rule, leaves, careful=True))
+    made, fine = then(left), ops.everywhere(xp.isfinite(left.losses))
+    return ops.either(fine, lambda: made, lambda: then(_visit(xp, ops, rule, leaves, careful=True)))
 
 
 def reduced(xp: Namespace, rule: RowLoss, leaves: Leaves, left: Left) -> Array:
@@ -209,21 +220,24 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
         # Where labels lie below the top r needs no care: their distance is in the loss.
         wrong = None if own is None else own < peak
         rest = _one_sum(xp, ops, rule, leaves, peak, wrong)
-    if careful or leaves.where is not None:
-        value = -_stats.below(xp, x, peak, rule.temperature)
-        gap, mass = _weighed(xp, ops, t, value, rule.axis)
-    elif rule.as_given(leaves) and ops.widens(leaves.logits, short=short(rule, x)):
-        gap, mass = _of_given(xp, ops, rule, leaves, peak)
+    careful = careful or leaves.where is not None
+    if not careful and rule.as_given(leaves) and ops.widens(leaves.logits, short=short(rule, x)):
+        losses, mass = _of_given(xp, ops, rule, leaves, peak, rest)
     else:
-        gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
+        if careful:
+            value = -_stats.below(xp, x, peak, rule.temperature)
+            gap, mass = _weighed(xp, ops, t, value, rule.axis)
+        else:
+            gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
+        losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
     left = Left(peak, rest, mass, None)
-    losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
     return left._replace(losses=rule.with_z(xp, targets, left, losses))
 
 
 def short(rule: RowLoss, x: Array) -> bool:
-    """Whether rows are short, or do not lie along the last axis."""
-    return rule.axis != x.ndim - 1 or bool(x.shape[rule.axis] < SHORT)
+    """Whether rows are short, or do not lie along the last axis; of a length unknown, not."""
+    count = x.shape[rule.axis]
+    return rule.axis != x.ndim - 1 or (isinstance(count, int) and count < SHORT)
 
 
 def _peak(xp: Namespace, rule: RowLoss, leaves: Leaves, x: Array) -> Array:
@@ -359,8 +373,9 @@ def sharpened(
 
 
 def _few(many: Array) -> int:
-    """How many confident rows are looked at by themselves, rather than all rows."""
-    return int(math.prod(many.shape)) // 16
+    """How many confident rows are looked at by themselves, rather than all; 0 if nobody knows."""
+    count = math.prod(many.shape)
+    return count // 16 if isinstance(count, int) else 0
 
 
 def _seldom(xp: Namespace, ops: Compiler, many: Array) -> Array:
@@ -405,31 +420,36 @@ def _gap_of_others(
 
 @dataclass(frozen=True)
 class _Given:
-    """Probabilities as given, or what they add to the gap, times T."""
+    """Probabilities as given, or what they add to the gap, times T, or with log(1 + r) the loss."""
 
     xp: Namespace
     rule: RowLoss
     gap: bool
 
-    def __call__(self, logits: Array, peak: Array, targets: Array) -> Array:
+    def __call__(
+        self, logits: Array, peak: Array, targets: Array, log_total: Array | None = None
+    ) -> Array:
         dense = self.xp.astype(targets, self.rule.dtype)
         if not self.gap:
             return dense
-        return dense * (peak - self.rule.scores(self.xp, Leaves(logits, targets)))
+        depth = peak - self.rule.scores(self.xp, Leaves(logits, targets))
+        return dense * (depth if log_total is None else depth + log_total)
 
 
 def _of_given(
-    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array
+    xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, peak: Array, rest: Array
 ) -> tuple[Array, Array]:
-    """The gap and the mass of probabilities as given; nothing is widened in memory."""
+    """The losses and the masses of probabilities as given; nothing is widened in memory."""
     arrays = leaves.logits, peak, leaves.targets
     gap, dense = (_Given(xp, rule, gap=asked) for asked in (True, False))
     if short(rule, leaves.logits):
-        sums = ops.sum_both(gap(*arrays), dense(*arrays), rule.axis)
-    else:
-        sum_rows = cast("Callable[..., Array]", ops.sum_rows)
-        sums = sum_rows(gap, *arrays), sum_rows(dense, *arrays)
-    return sums[0] / rule.temperature, sums[1]
+        # Two numbers of a row less are held at a time than if the gap came by itself.
+        log_total = ops.anew(rule.temperature * xp.log1p(_stats.settled(xp, peak, rest)))
+        share, mass = ops.sum_both(gap(*arrays, log_total), dense(*arrays), rule.axis)
+        return share / rule.temperature, mass
+    sum_rows = cast("Callable[..., Array]", ops.sum_rows)
+    share, mass = sum_rows(gap, *arrays), sum_rows(dense, *arrays)
+    return _stats.finish(xp, Stats(peak, rest, share / rule.temperature, mass)), mass
 
 
 def _weighed(

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def check_labels(
-    backend: Backend, labels: Array, count: int, ignore_index: int | None, given: Any
+    backend: Backend, labels: Array, count: Any, ignore_index: int | None, given: Any
 ) -> None:
     """Raise an IndexError for the first label that is no class and is not ignored.
 
-    Labels that cannot be looked at pass: their rows become NaN. The error shows what was
-    ``given``, before a backend made it its own.
+    Labels that cannot be looked at pass: their rows become NaN. So do those of as many classes as a
+    symbol says. The error shows what was ``given``, before a backend made it its own.
     """
-    seen = backend.look(labels)
+    seen = backend.look(labels) if isinstance(count, int) else None
     if seen is None or _all_classes(*seen, count, ignore_index):
         return
     # Imported by the first call that needs it: `import xentropy` stays light.

@@ -73,19 +73,21 @@ def read_labels(
     kept = everywhere
     if ignore_index is not None and lowest <= ignore_index <= largest:
         kept = labels != ignore_index
-    valid = _below(xp, labels, count, largest)
+    valid = _below(xp, labels, count, index_dtype)
     valid = valid if lowest == 0 else valid & (labels >= 0)
     index = xp.where(valid & kept, labels, xp.zeros_like(labels))
     return Labels(xp.astype(index, index_dtype), kept, valid)
 
 
-def _below(xp: Namespace, labels: Array, count: int | Array, largest: int) -> Array:
+def _below(xp: Namespace, labels: Array, count: int | Array, index_dtype: DType) -> Array:
     """Where a label is below ``count``, which its own dtype need not be able to hold."""
-    if not isinstance(count, int):
-        # Unknown while tracing: compare where neither side can wrap.
-        wide = xp.int64 if largest < 2**63 else labels.dtype
-        return xp.astype(labels, wide) < xp.astype(count, wide)
-    return labels == labels if count > largest else labels < count  # noqa: PLR0124
+    largest = int(xp.iinfo(labels.dtype).max)
+    if isinstance(count, int):
+        return labels == labels if count > largest else labels < count  # noqa: PLR0124
+    # Unknown while tracing, an array or a framework's symbol: compare where neither side can wrap.
+    wide = index_dtype if largest <= int(xp.iinfo(index_dtype).max) else labels.dtype
+    count = xp.astype(count, wide) if hasattr(count, "dtype") else count
+    return xp.astype(labels, wide) < count
 
 
 def _row(xp: Namespace, targets: Targets) -> Array:

@@ -12,13 +12,16 @@ of range, the call is made in the other forms, see `xentropy._fused`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from xentropy import _fused, _stats, _targets
 from xentropy._fused import Compiler, short
 from xentropy._rows import Leaves, Left, RowLoss
 from xentropy._stats import Stats
 from xentropy._typing import Array, Namespace
+
+T = TypeVar("T")
 
 # The sums and the labels' logits that are in range. A gradient is made of e^x / S: were S smaller,
 # e^x would be 0 where p is not; were S much larger, so would 1 / S times a small weight.
@@ -38,20 +41,22 @@ class Looker(Compiler, Protocol):
         ...
 
 
-def observe(xp: Namespace, ops: Looker, rule: RowLoss, leaves: Leaves) -> Left:
-    """What a visit to the rows leaves: their statistics and losses.
+def visited(
+    xp: Namespace, ops: Looker, rule: RowLoss, leaves: Leaves, then: Callable[[Left], T]
+) -> T:
+    """What a function makes of what a visit to the rows leaves: their statistics and losses.
 
     Where ``max`` is no row's maximum it is 0, which is as good for gradients and their derivatives.
     """
     if not _suits(rule, leaves):
-        return _fused.observe(xp, ops, rule, leaves)
+        return _fused.visited(xp, ops, rule, leaves, then)
     t = _targets.coefficients(xp, rule.targets(xp, leaves, rule.scores(xp, leaves)))
     own = _fused.own_scores(xp, rule, leaves, t.label)
     total = _total(xp, ops, rule, leaves.logits, own)
     return ops.either(
         ops.everywhere(_in_range(total) & (own > LOWEST)),
-        lambda: _left(xp, ops, rule, leaves, t.on, own, total),
-        lambda: _fused.observe(xp, ops, rule, leaves),
+        lambda: then(_left(xp, ops, rule, leaves, t.on, own, total)),
+        lambda: _fused.visited(xp, ops, rule, leaves, then),
     )
 
 

@@ -39,7 +39,7 @@ def joined(others: Array, index: Array, there: Array, axis: int, *, choose: bool
         places = jax.lax.broadcasted_iota(index.dtype, others.shape, axis)
         return jnp.where(places == index, there, others)
     rows = others.reshape(-1, others.shape[-1])
-    place = jnp.arange(len(rows)), index.reshape(-1)
+    place = jnp.arange(rows.shape[0]), index.reshape(-1)
     written = rows.at[place].set(there.reshape(-1), mode="promise_in_bounds", unique_indices=True)
     return written.reshape(others.shape)
 

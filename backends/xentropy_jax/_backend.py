@@ -77,8 +77,11 @@ _LOOPS = _head.Loops()
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _observed(rule: RowLoss, leaves: Leaves) -> tuple[Array, Left]:
     """The reduced loss, and what is left of the rows: constants but for their masses."""
-    left = _unshifted.observe(ENTRIES, _OPERATIONS, rule, leaves)
-    return _fused.reduced(jnp, rule, leaves, left), left
+
+    def reduced(left: Left) -> tuple[Array, Left]:
+        return _fused.reduced(jnp, rule, leaves, left), left
+
+    return _unshifted.visited(ENTRIES, _OPERATIONS, rule, leaves, reduced)
 
 
 @partial(_observed.defjvp, symbolic_zeros=True)
@@ -94,7 +97,7 @@ def _push_observed(rule: RowLoss, primals: Any, tangents: Any) -> tuple[Any, Any
         return (value, left), (slope, still)
     (slope,) = _slopes(rule, leaves, directions, wanted)[1]
     masses = partial(_fused.masses, jnp, rule)
-    dense = tuple(map(_tangents.dense, directions))
+    dense = tuple(map(_tangents.dense, leaves, directions))
     mass = jax.jvp(masses, (leaves,), (Leaves(*dense),))[1]
     return (value, left), (slope, still._replace(mass=mass))
 
@@ -182,7 +185,7 @@ def _push_head(rule: LinearLoss, primals: Any, tangents: Any) -> tuple[Array, Ar
     (leaves,), (directions,) = primals, tangents
     wanted = _tangents.wanted(rule, directions)
     if not _linear_scan.moves(wanted):
-        dense = Head(*map(_tangents.dense, directions))
+        dense = Head(*map(_tangents.dense, leaves, directions))
         value, slope = jax.jvp(partial(_of_blocks, rule), (leaves,), (dense,))
         return value, slope
     value, made = _both_of_head(rule, wanted, leaves)

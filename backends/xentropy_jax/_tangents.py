@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from xentropy._backend import Rule
 from xentropy._typing import Array
+
+_still: Any = jax.custom_derivatives.zero_from_primal
 
 
 def wanted(rule: Rule, directions: tuple[Any, ...]) -> tuple[bool, ...]:
@@ -23,19 +24,13 @@ def _moves(direction: Any) -> bool:
     return direction is not None and not still and direction.dtype != jax.dtypes.float0
 
 
-def dense(direction: Any) -> Any:
-    """A tangent as an array."""
+def dense(leaf: Any, direction: Any) -> Any:
+    """The tangent of a leaf as an array."""
     if not isinstance(direction, jax.custom_derivatives.SymbolicZero):
         return direction
-    still = jax.dtypes.float0 if direction.dtype == jax.dtypes.float0 else direction.dtype
-    import numpy as np
-
-    make = np.zeros if still == jax.dtypes.float0 else jnp.zeros
-    return make(direction.shape, still)
+    return _still(leaf)
 
 
 def no_slope(value: Array) -> Any:
     """What JAX wants as the tangent of a value that is not floating."""
-    import numpy as np
-
-    return np.zeros(value.shape, jax.dtypes.float0)
+    return _still(value)
