@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
-from xentropy import _fused
+from xentropy import _fused, _stats
 from xentropy._backend import Rule
 from xentropy._options import current
 from xentropy._rows import Leaves, Left, RowLoss
@@ -115,7 +115,10 @@ def observe(chosen: Form, leaves: tuple[Array | None, ...]) -> tuple[Array, tupl
     rule, given, ops = chosen.rule, Leaves(*leaves), Operations(chosen.compiled)
     visit = partial(_fused.observe, xp, ops, rule)
     left = visited(rule, given, ops.fused(visit)) if chosen.compiled else visit(given)
-    return _fused.reduced(xp, rule, given, left), tuple(left)
+    value = _fused.reduced(xp, rule, given, left)
+    # The gradient waits for the loss: the losses of rows that are summed up are gone by then.
+    with tf.control_dependencies([value]):
+        return value, tuple(map(tf.identity, left))
 
 
 def gradient(
@@ -123,13 +126,7 @@ def gradient(
 ) -> Array:
     """The gradient by the logits, differentiable by everything that floats."""
     moving = [i for i, x in enumerate(leaves) if x is not None and x.dtype.is_floating]
-    rule, names = chosen.rule, _entries if chosen.compiled else xp
-
-    def slope(bar: Array, given: Leaves, peak: Array, rest: Array, mass: Array | None) -> Array:
-        mass = _fused.masses(names, rule, given) if mass is None else mass
-        left = Left(peak, rest, mass, mass)  # no gradient asks for the losses
-        rows = _fused.spread(names, rule, given, left, bar)
-        return xp.astype(rows * _fused.gradient(names, rule, given, left), given.logits.dtype)
+    rule = chosen.rule
 
     @tf.custom_gradient
     def attached(bar: Array, *floating: Array) -> tuple[Array, Any]:
@@ -145,10 +142,56 @@ def gradient(
 
         # What is kept of every row until here takes memory; XLA makes the masses of labels anew.
         kept = (*left[:2], None if rule.hard and chosen.compiled else left[2])
-        return Operations(chosen.compiled).fused(slope)(bar, given, *kept), pull
+        return _slope(chosen, bar, given, *kept), pull
 
     found: Array = attached(bar, *(leaves[i] for i in moving))
     return found
+
+
+def _slope(
+    chosen: Form, bar: Array, given: Leaves, peak: Array, rest: Array, mass: Array | None
+) -> Array:
+    """The gradient by the logits, of labels in two steps.
+
+    Their rows' numbers are made before: XLA would hold each step to them beside the gradient.
+    """
+    ops, rule = Operations(chosen.compiled), chosen.rule
+    names = _entries if chosen.compiled else xp
+    left = given, peak, rest, mass
+    rows, entries = partial(_by_row, names, rule), partial(_by_entry, names, rule)
+    if not rule.hard:
+        return ops.fused(lambda bar, *left: entries(rows(bar, *left), *left))(bar, *left)
+    return ops.fused(entries)(ops.fused(rows)(bar, *left), *left)
+
+
+def _by_row(
+    names: Any, rule: RowLoss, bar: Array, given: Leaves, *left: Array | None
+) -> list[Array]:
+    """What every row's entries are multiplied by; and the gradient at its label."""
+    kept = _left(names, rule, given, *left)
+    rows = _fused.spread(names, rule, given, kept, bar)
+    parts = _fused.parts(names, rule, given, kept)
+    return [rows * x for x in (parts.factor, parts.own) if x is not None]
+
+
+def _by_entry(
+    names: Any, rule: RowLoss, found: list[Array], given: Leaves, *left: Array | None
+) -> Array:
+    """The gradient, given what `_by_row` makes."""
+    parts = _fused.parts(names, rule, given, _left(names, rule, given, *left))
+    made = parts.made * found[0]
+    if parts.label is not None:
+        here = _stats.class_numbers(xp, made, rule.axis, parts.label.dtype) == parts.label
+        made = xp.where(here, found[1], made)
+    return xp.astype(made, given.logits.dtype)
+
+
+def _left(
+    names: Any, rule: RowLoss, given: Leaves, peak: Array, rest: Array, mass: Array | None
+) -> Left:
+    """What a visit has left; no gradient asks for the losses."""
+    mass = _fused.masses(names, rule, given) if mass is None else mass
+    return Left(peak, rest, mass, mass)
 
 
 def _exchanged(
