@@ -147,7 +147,8 @@ class ByRows:
         if array.ndim == x.ndim:
             return array[block]
         axis = self._axis(x)
-        return array[block[:axis] + block[axis + 1 :]]
+        # With the dots NumPy makes no number of what has no axis.
+        return array[(*block[:axis], *block[axis + 1 :], ...)]
 
     # Room for values and residuals.
 
