@@ -13,7 +13,7 @@ import pytest
 from harness import Framework
 
 import xentropy as xe
-from xentropy import _dispatch, _losses, _recalled
+from xentropy import _call, _dispatch, _losses, _recalled
 
 pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow", "jax")
 
@@ -214,3 +214,75 @@ def test_of_arrays_only_those_of_numpy_alone() -> None:
     for given in (x.view(Mine), x.astype(">f4")):
         assert float(xe.cross_entropy(given, LABELS)) == pytest.approx(losses(x, LABELS).mean())
         assert not _recalled._calls
+
+
+def log_softmax(x: Any) -> np.ndarray:
+    return np.log(softmax(x))
+
+
+def binary(x: Any, t: Any) -> Any:
+    return np.log1p(np.exp(np.where(t == 1, -1, 1) * np.float64(x))).mean()
+
+
+def focal(x: Any, labels: Any) -> Any:
+    value = losses(x, labels)
+    return ((1 - np.exp(-value)) ** 2 * value).mean()
+
+
+WEIGHT = RNG.standard_normal((4, 4)).astype(np.float32)
+SOFT = softmax(logits()).astype(np.float32)
+ONES = np.eye(4, dtype=np.int64)[LABELS]
+# What each is called with beside the first array, and its definition.
+OTHERS: dict[Callable[..., Any], tuple[tuple[np.ndarray, ...], Callable[..., Any]]] = {
+    xe.softmax: ((), softmax),
+    xe.log_softmax: ((), log_softmax),
+    xe.logsumexp: ((), lambda x: np.log(np.exp(np.float64(x)).sum(-1))),
+    xe.sigmoid: ((), lambda x: 1 / (1 + np.exp(-np.float64(x)))),
+    xe.entropy: ((), lambda x: -(softmax(x) * log_softmax(x)).sum(-1)),
+    xe.score: ((LABELS,), losses),
+    xe.focal_loss: ((LABELS,), focal),
+    xe.kl_divergence: ((SOFT,), lambda x, t: (t * (np.log(t) - log_softmax(x))).sum(-1).mean()),
+    xe.binary_cross_entropy: ((ONES,), binary),
+    xe.linear_cross_entropy: ((WEIGHT, LABELS), lambda x, w, t: losses(x @ w.T, t).mean()),
+}
+
+
+def given(framework: Framework, arrays: tuple[np.ndarray, ...]) -> list[Any]:
+    return [framework.array(a, str(a.dtype)) for a in arrays]
+
+
+@pytest.mark.parametrize("function", OTHERS, ids=lambda function: function.__name__)
+def test_every_function_is_remembered(
+    framework: Framework, function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more, definition = OTHERS[function]
+    made: list[Any] = []
+    own = _call.remember
+    monkeypatch.setattr(_call, "remember", lambda *args: (made.append(args), own(*args)))
+    for _ in range(3):
+        x = logits()
+        found = function(framework.array(x), *given(framework, more))
+        found = found.loss if isinstance(found, xe.Score) else found
+        wanted = definition(x, *more)
+        np.testing.assert_allclose(framework.numpy(found), wanted, rtol=2e-5, atol=1e-6)
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    "function",
+    [xe.score, xe.focal_loss, xe.binary_cross_entropy, xe.linear_cross_entropy],
+    ids=lambda function: function.__name__,
+)
+def test_labels_of_every_function_are_looked_at(
+    framework: Framework, function: Callable[..., Any]
+) -> None:
+    *more, labels = OTHERS[function][0]
+    bad = labels.copy()
+    bad.flat[-1] = 4
+    for each, raises in ((labels, False), (labels, False), (bad, True), (labels, False)):
+        arrays = given(framework, (logits(), *more, each))
+        if not raises:
+            function(*arrays)
+            continue
+        with pytest.raises(IndexError, match=r"targets\[2.*\] is 4"):
+            function(*arrays)
