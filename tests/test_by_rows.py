@@ -15,7 +15,7 @@ from harness import Framework
 import xentropy as xe
 from xentropy import _by_rows
 
-pytestmark = pytest.mark.backends("numpy", "torch")
+pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow")
 
 RNG = np.random.default_rng(8)
 SHAPES = [((9, 5), 1), ((2, 5, 4), 1), ((5, 6), 0), ((7,), 0)]

@@ -175,7 +175,10 @@ class ByRows:
     def _like(self, x: Array, made: Array) -> Array:
         axis = self._axis(x)
         length = made.shape[axis] if made.ndim == x.ndim and axis < x.ndim else 1
-        return self.plan.ops.buffer(self._full(x, length, made.ndim), made.dtype, x)
+        shape = self._full(x, length, made.ndim)
+        if (shape, made.dtype) == (tuple(x.shape), x.dtype):
+            return self.plan.ops.result(x)
+        return self.plan.ops.buffer(shape, made.dtype, x)
 
     def _full(self, x: Array, length: int, ndim: int) -> tuple[int, ...]:
         """The shape of values of all rows, with so many along the class axis, if it is kept."""

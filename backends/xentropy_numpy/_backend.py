@@ -81,6 +81,10 @@ class NumPyBackend(Backend):
         """How a rule is evaluated: in blocks of rows if it can be visited in place, else whole."""
         return _plans.plan(np, _mutable) if _schedule.suits(rule, leaves) else None
 
+    def by_rows(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
+        """The rule, with a plan in blocks where rows are made each by itself."""
+        return ByRows(rule, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
+
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, scalars where they have no dimensions, as NumPy's own functions give them."""
         chosen = self.plan(rule, leaves)
@@ -88,7 +92,7 @@ class NumPyBackend(Backend):
             return (_schedule.loss(chosen, rule, leaves)[()],)
         # The policy says what infinities and NaN give, so NumPy need not warn of them.
         with np.errstate(all="ignore"):
-            return tuple(value[()] for value in super().apply(_by_rows(rule, leaves), leaves))
+            return tuple(value[()] for value in super().apply(self.by_rows(rule, leaves), leaves))
 
     def still(self, function: Callable[[Namespace, A, R], T], arrays: A, rule: R) -> T:
         """The policy says what infinities and NaN give here too."""
@@ -110,13 +114,10 @@ class NumPyBackend(Backend):
             value, found = _schedule.loss_and_gradients(chosen, rule, leaves, wanted, out=into)
             return (value[()],), _plans.written(_mutable, found, out)
         with np.errstate(all="ignore"):
-            values, gradients = super().value_and_grad(_by_rows(rule, leaves), leaves, wanted, of)
+            values, gradients = super().value_and_grad(
+                self.by_rows(rule, leaves), leaves, wanted, of
+            )
             return tuple(x[()] for x in values), _plans.written(_mutable, gradients, out)
-
-
-def _by_rows(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
-    """The rule with a plan in blocks, where rows are made each by itself."""
-    return ByRows(rule, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
 
 
 def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:

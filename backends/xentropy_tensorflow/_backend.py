@@ -98,7 +98,7 @@ class TensorFlowBackend(Backend):
         if tf.executing_eagerly():
             still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
         if chosen is None:
-            values, residuals = rule.forward(xp, still)
+            values, residuals = _eager.observed(rule, leaves) or rule.forward(xp, still)
         else:
             value, residuals = _graph.observe(chosen, leaves)
             values = (value,)

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from xentropy import _schedule
 from xentropy._backend import Rule
+from xentropy._by_rows import suits
 from xentropy._dispatch import backend_of
 from xentropy._known import Plan
 from xentropy._typing import Array
@@ -56,12 +57,12 @@ def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Visit | None:
     if chosen is None:
         return None
     ops: Any = chosen.ops
-    ops = _operations(ops, _products.suits(twin, seen))
+    ops = _operations(ops, products=_products.suits(twin, seen))
     return Visit(chosen._replace(ops=ops, tile=TILE), twin, seen)
 
 
 @cache
-def _operations(numpy: Any, products: bool) -> Any:
+def _operations(numpy: Any, *, products: bool) -> Any:
     """NumPy's operations in place, with gradients in memory that TensorFlow takes.
 
     ``products`` are TensorFlow's as well where they are large.
@@ -78,7 +79,8 @@ def _of_numpy(rule: Any, index_dtype: Any) -> Any:
     """The same rule with NumPy's dtypes."""
     if hasattr(rule, "loss"):
         return replace(rule, loss=_of_numpy(rule.loss, index_dtype))
-    return replace(rule, dtype=rule.dtype.as_numpy_dtype, index_dtype=index_dtype)
+    dtypes = {"dtype": rule.dtype.as_numpy_dtype, "index_dtype": index_dtype}
+    return replace(rule, **{name: dtypes[name] for name in dtypes if hasattr(rule, name)})
 
 
 def _result(like: Array) -> Array:
@@ -124,6 +126,28 @@ def loss_and_gradients(
     value, made = _schedule.loss_and_gradients(*chosen, wanted)
     both = zip(made, leaves, strict=True)
     return copied(value), tuple(None if g is None else tensor(g, x) for g, x in both)
+
+
+def observed(
+    rule: Any, leaves: tuple[Array | None, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]] | None:
+    """Values and residuals of rows that are made each by itself, if they can be in blocks."""
+    if not all(x is None or on_host(x) for x in leaves):
+        return None
+    seen = tuple(None if x is None else view(x) for x in leaves)
+    if not suits(rule, seen):
+        return None
+    numpy: Any = backend_of(seen[0], rule.names[0])
+    chosen = numpy.by_rows(_of_numpy(rule, numpy.index_dtype), seen)
+    ops = _operations(chosen.plan.ops, products=False)
+    values, residuals = replace(chosen, plan=chosen.plan._replace(ops=ops)).forward(np, seen)
+    return tuple(_owned(x, seen[0], leaves[0]) for x in values), tuple(map(copied, residuals))
+
+
+def _owned(made: Array, seen: Array, like: Array) -> Array:
+    """A tensor with an array's numbers, over it where `_result` made it."""
+    ours = (made.shape, made.dtype) == (seen.shape, seen.dtype)
+    return tensor(made, like) if ours else copied(made)
 
 
 def _times(
