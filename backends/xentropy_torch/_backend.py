@@ -64,8 +64,10 @@ class _Attached(torch.autograd.Function):
         bars = bars[: len(ctx.forms)]
         if all(bar is None for bar in bars):
             return (None,) * (1 + len(wanted))
-        many = any(bar is not None and _batched(bar) for bar in bars)
-        return None, *_pull(ctx, bars, wanted, again=torch.is_grad_enabled() or many)
+        again = torch.is_grad_enabled()
+        if not (again or torch.compiler.is_compiling()):
+            again = any(bar is not None and _batched(bar) for bar in bars)
+        return None, *_pull(ctx, bars, wanted, again=again)
 
 
 class _AttachedBothWays(_Attached):
