@@ -1,4 +1,4 @@
-"""Losses of elements, and divergences of rows, in blocks: the definition's, however they are cut."""
+"""Losses of elements, and divergences of rows, in blocks: the definition's, however cut."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from harness import Framework
 import xentropy as xe
 from xentropy import _by_rows
 from xentropy._by_sums import BySums
+from xentropy._pair import PairLoss
 
 pytestmark = pytest.mark.backends("numpy", "torch")
 
@@ -186,27 +187,67 @@ def test_sure_elements_keep_their_digits(framework: Framework, cut: dict[str, in
 
 @cuts
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("weighed", [True, False])
 def test_strange_elements_disturb_no_other(
-    framework: Framework, dtype: str, cut: dict[str, int]
+    framework: Framework, weighed: bool, dtype: str, cut: dict[str, int]
 ) -> None:
     inf, nan = math.inf, math.nan
     x = [1.0, inf, inf, -inf, -inf, nan, nan, -1.0, 2.0]
     t = [1, 1, 0, 0, 1, 1, 0, 0, 1]
-    weights = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0]
+    weights = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0 if weighed else 1.0, 1.0, 1.0])
     with np.errstate(all="ignore"):
-        losses = np.log1p(np.exp(np.where(t, -1, 1) * np.array(x))) * weights
-    losses[6] = 0.0
-    slope = [-1 / (1 + math.e), 0.0, 1.0, 0.0, -1.0, nan, 0.0, 1 / (1 + math.e), 0.0]
+        losses = np.log1p(np.exp(np.where(t, -1, 1) * np.array(x)))
+    last, first = -1 / (1 + math.exp(2)), -1 / (1 + math.e)
+    slope = np.array([first, 0.0, 1.0, 0.0, -1.0, nan, nan, -first, last])
+    losses, slope = (np.where(weights == 0, 0.0, each) for each in (losses, slope))
     with xe.options(**cut):
         value, grad = framework.value_and_grad(
             xe.binary_cross_entropy,
             framework.array(x, dtype),
             framework.array(t, "int64"),
-            sample_weights=framework.array(weights, dtype),
+            sample_weights=framework.array(weights, dtype) if weighed else None,
             reduction="none",
         )
     np.testing.assert_allclose(value, losses, rtol=1e-6)
     np.testing.assert_allclose(grad, slope, rtol=NEAR[dtype])
+
+
+@cuts
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_targets_that_are_no_probabilities(
+    framework: Framework, dtype: str, cut: dict[str, int]
+) -> None:
+    """They are taken as they are, beside blocks of others."""
+    x, t = RNG.normal(size=(9, 5)), RNG.uniform(size=(9, 5))
+    t[4, 1], t[8, 0] = 1.5, -0.25
+    x, t = exactly(framework, x, dtype), exactly(framework, t, dtype)
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.binary_cross_entropy(z, t)
+
+    arrays = framework.array(x, dtype), framework.array(t, dtype)
+    with xe.options(**cut):
+        found = framework.value_and_grad(xe.binary_cross_entropy, *arrays)
+    agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_what_nothing_weighs_is_made_in_place(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, reduction: str
+) -> None:
+    """But for the first element, which tells what there will be."""
+    forward, sizes = PairLoss.forward, []
+
+    def noted(self: Any, xp: Any, leaves: Any, **how: Any) -> Any:
+        sizes.append(math.prod(leaves[0].shape))
+        return forward(self, xp, leaves, **how)
+
+    monkeypatch.setattr(PairLoss, "forward", noted)
+    monkeypatch.delattr(PairLoss, "pullback")
+    x, t = framework.array(RNG.normal(size=(9, 5))), framework.array(np.eye(9, 5))
+    with xe.options(block_size=12):
+        framework.value_and_grad(xe.binary_cross_entropy, x, t, reduction=reduction)
+    assert sizes == [1]
 
 
 # Rows.
@@ -343,7 +384,8 @@ def test_other_gradients_are_the_rules_own(framework: Framework, reduction: str)
 @pytest.mark.backends("torch")
 @pytest.mark.parametrize("loss", [xe.binary_cross_entropy, xe.kl_divergence])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
-def test_autograd_to_any_order(framework: Framework, loss: Any, reduction: str) -> None:
+@pytest.mark.usefixtures("framework")
+def test_autograd_to_any_order(loss: Any, reduction: str) -> None:
     """The derivatives of what blocks give, and gradients of many bars at a time."""
     import torch
 
@@ -374,8 +416,6 @@ def test_few_elements_are_not_cut(
 
 
 def test_a_rule_in_blocks_tells_what_it_is() -> None:
-    from xentropy._pair import PairLoss
-
     rule = PairLoss(np.float32, hard=True)
     made = BySums(rule, None)  # type: ignore[arg-type]
     assert (made.names, made.constant, made.outputs, made.others) == (

@@ -9,24 +9,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xentropy import _reduction as reduction_
+from xentropy._by_pairs import ByPairs, plain
 from xentropy._by_rows import Arrays, ByRows
 from xentropy._known import Plan
 from xentropy._typing import Array, Namespace
 
 
-def in_blocks(rule: Any, plan: Plan) -> ByRows:
+def in_blocks(rule: Any, leaves: tuple[Array | None, ...], plan: Plan) -> ByRows:
     """A rule that `_by_rows.suits`, evaluated in blocks."""
-    summed = getattr(rule, "reduction", "none") != "none"
-    return BySums(rule, plan) if summed else ByRows(rule, plan)
+    if getattr(rule, "reduction", "none") != "none":
+        return BySums(rule, plan)
+    return ByPairs(rule, plan) if plain(rule, leaves) else ByRows(rule, plan)
 
 
 @dataclass(frozen=True)
 class BySums(ByRows):
     """A rule that sums what it would give of each row, or element, without a reduction."""
 
-    @property
-    def _each(self) -> ByRows:
-        return ByRows(replace(self.rule, reduction="none"), self.plan)
+    def _each(self, leaves: tuple[Array | None, ...]) -> ByRows:
+        return in_blocks(replace(self.rule, reduction="none"), leaves, self.plan)
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
@@ -34,7 +35,7 @@ class BySums(ByRows):
         """The reduced loss; the residuals are those of the rows."""
         if again:
             return self.rule.forward(xp, leaves, again=True)  # type: ignore[no-any-return]
-        (losses,), left = self._each.forward(xp, leaves)
+        (losses,), left = self._each(leaves).forward(xp, leaves)
         how = self.rule.reducer(xp, leaves, left)
         return (reduction_.reduce(xp, losses, how),), left
 
@@ -58,4 +59,4 @@ class BySums(ByRows):
         axis = self._axis(x)
         shape = tuple(x.shape)
         rows = xp.broadcast_to(share, shape[:axis] + shape[axis + 1 :])
-        return self._each.pullback(xp, leaves, residuals, (rows,), wanted)
+        return self._each(leaves).pullback(xp, leaves, residuals, (rows,), wanted)

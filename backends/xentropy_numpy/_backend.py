@@ -117,7 +117,7 @@ class NumPyBackend(Backend):
 
 def _by_rows(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
     """The rule with a plan in blocks, where rows are made each by itself."""
-    return in_blocks(rule, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
+    return in_blocks(rule, leaves, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
 
 
 def _apart(out: Array, leaves: tuple[Array | None, ...]) -> bool:

@@ -409,7 +409,7 @@ def _planned(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
     if torch.compiler.is_compiling() or not _open(leaves):
         return rule
     if suits(rule, leaves):
-        return in_blocks(rule, _products.plan(rule, leaves))
+        return in_blocks(rule, leaves, _products.plan(rule, leaves))
     if type(rule) is not Sharded or 0 in leaves[0].shape:  # type: ignore[union-attr]  # it is there
         return rule
     return replace(rule, plan=_products.plan(rule, leaves))
