@@ -121,6 +121,19 @@ def test_kept_axes_and_several(framework: Framework, cut: Any) -> None:
 
 
 @cuts
+@pytest.mark.parametrize("counted", [False, True])
+def test_sums_with_a_sign(framework: Framework, counted: bool, cut: Any) -> None:
+    x, b = entries((9, 5), 1).astype(np.float32), RNG.normal(size=(9, 5)).astype(np.float32)
+    options = {"b": framework.array(b)} if counted else {}
+    with xe.options(**cut):
+        found = xe.logsumexp(framework.array(x), axis=1, return_sign=True, **options)
+    total = ((b if counted else 1) * np.exp(x.astype(np.longdouble))).sum(1)
+    assert framework.numpy(found[1]).tolist() == np.sign(total).tolist()
+    wanted = np.log(np.abs(total))
+    np.testing.assert_allclose(framework.numpy(found[0]), wanted, rtol=1e-5, atol=1e-5)
+
+
+@cuts
 @pytest.mark.parametrize("shape", [(40,), (3, 4, 5)])
 def test_entries_by_themselves(framework: Framework, shape: Any, cut: Any) -> None:
     x = framework.array(RNG.normal(size=shape) * 9)

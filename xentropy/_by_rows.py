@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from xentropy import _inplace
 from xentropy._blocks import Block, Buffers, blocks, wide
+from xentropy._divergence import Divergence
 from xentropy._inplace import Found
 from xentropy._known import Plan, cut
 from xentropy._maps import Entropy, LogSumExp, Rest, Sigmoid, Softmax, SumRest
+from xentropy._pair import PairLoss
 from xentropy._rows import Leaves
 from xentropy._score import RowScore
 from xentropy._stats import Coefficients
@@ -52,12 +54,15 @@ _AXIS: dict[type, Callable[[Any, Array], int | None]] = {
     LogSumExp: _of_sum,
     RowScore: lambda rule, _: rule.loss.axis,
     Sigmoid: lambda _, x: x.ndim,  # none of its axes
+    PairLoss: lambda _, x: x.ndim,
+    Divergence: lambda rule, _: rule.axis,
 }
 
 
 def _in_place(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether finite rows can be made in place: without a mask and without factors."""
-    return type(rule) in (Softmax, LogSumExp) and all(leaf is None for leaf in leaves[1:])
+    """Whether finite rows can be made in place: without a mask, without factors, without a sign."""
+    known = type(rule) is Softmax or (type(rule) is LogSumExp and not rule.signed)
+    return known and all(leaf is None for leaf in leaves[1:])
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class ByRows:
         again: bool = False,
     ) -> tuple[Array | None, ...]:
         """The gradient by the first leaf, every block by itself; others go to the rule."""
-        if again or True in wanted[1:] or not wanted[0]:
+        if again or self._others(wanted):
             return self.rule.pullback(  # type: ignore[no-any-return]
                 xp, leaves, residuals, bars, wanted, again=again
             )
@@ -123,6 +128,11 @@ class ByRows:
             return (gradient, *(None,) * (len(leaves) - 1))
 
     # Blocks.
+
+    @staticmethod
+    def _others(wanted: tuple[bool, ...]) -> bool:
+        """Whether more, or less, than the gradient by the first leaf is asked for."""
+        return True in wanted[1:] or not wanted[0]
 
     def _axis(self, x: Array) -> int:
         axis = _AXIS[type(self.rule)](self.rule, x)
@@ -138,9 +148,21 @@ class ByRows:
         """The leaves of a block."""
         if type(self.rule) is RowScore:
             return cut(Leaves(*leaves), block, self.rule.loss)
-        x, *others = leaves
-        ndim = len(block)
-        return (x[block], *(o if o is None or o.ndim < ndim else wide(o, block) for o in others))  # type: ignore[index]
+        x: Array = leaves[0]
+        return tuple(
+            None if leaf is None else self._cut_one(x, name, leaf, block)
+            for name, leaf in zip(self.names, leaves, strict=True)
+        )
+
+    def _cut_one(self, x: Array, name: str, leaf: Array, block: Block) -> Array:
+        """The part of a leaf; what belongs to classes, or to all, belongs to every block."""
+        if name == "sample_weights":
+            return self._part(x, leaf, block)
+        if leaf.ndim == x.ndim:
+            return wide(leaf, block)
+        if name == "pos_weight" and leaf.ndim:  # it spreads over the first axes
+            return wide(leaf, block[x.ndim - leaf.ndim :])
+        return leaf
 
     def _part(self, x: Array, array: Array, block: Block) -> Array:
         """The part of values, bars or residuals, of which some have no class axis."""
@@ -168,9 +190,9 @@ class ByRows:
         axis = self._axis(x)
         first = tuple(slice(None) if i == axis else slice(0, 1) for i in range(x.ndim))
         values, left = self.rule.forward(xp, self._cut(leaves, first))
-        return tuple(self._like(x, made) for made in values), tuple(
-            self._like(x, made) for made in left
-        )
+        # What is a value and a residual both has one place.
+        room = {id(made): self._like(x, made) for made in (*values, *left)}
+        return tuple(room[id(made)] for made in values), tuple(room[id(made)] for made in left)
 
     def _like(self, x: Array, made: Array) -> Array:
         axis = self._axis(x)
@@ -201,12 +223,13 @@ class ByRows:
         make = partial(self.plan.ops.buffer, dtype=self.rule.dtype, like=x) if in_place else None
         buffers = None if make is None else Buffers(make, 2)
         for block in taken(left):
-            into = tuple(self._part(x, array, block) for array in room)
-            if buffers is not None and self._made(x[block], into, buffers):
-                continue
+            if buffers is not None:
+                into = tuple(self._part(x, array, block) for array in room)
+                if self._made(x[block], into, buffers):
+                    continue
             values, residuals = self.rule.forward(xp, self._cut(leaves, block))
-            for place, made in zip(into, (*values, *residuals), strict=True):
-                self.plan.ops.copy(made, out=place)
+            for place, part in _once(room, (*values, *residuals)):
+                self.plan.ops.copy(part, out=self._part(x, place, block))
 
     def _made(self, x: Array, into: Arrays, room: Buffers) -> bool:
         """Make finite rows in place; False where there are others."""
@@ -264,3 +287,8 @@ class ByRows:
             asked = tuple(None if bar is None else self._part(x, bar, block) for bar in bars)
             found = self.rule.pullback(xp, self._cut(leaves, block), here, asked, wanted)
             self.plan.ops.copy(found[0], out=gradient[block])
+
+
+def _once(room: Arrays, made: Arrays) -> Iterable[tuple[Array, Array]]:
+    """Places with what is made for them, of which a value and a residual may be the same."""
+    return {id(place): (place, part) for place, part in zip(room, made, strict=True)}.values()

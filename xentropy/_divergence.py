@@ -99,7 +99,7 @@ class Divergence:
             value = xp.squeeze(value, axis=self.axis)
         sides = [side for side in (visit.side, visit.other) if side is not None]
         parts = (part for side in sides for part in (side.max, side.seen.rest))
-        return (value,), (visit.divergence, *parts)
+        return (value,), (visit.divergence, visit.mass, *parts)
 
     def pullback(
         self,
@@ -167,30 +167,47 @@ class Divergence:
         again: bool = False,
     ) -> Visit:
         mask = along(xp, leaves.where, leaves.logits.ndim, self.axis)
-        side, other = self._side(xp, leaves.logits, mask, residuals[1:3], again=again), None
+        side, other = self._side(xp, leaves.logits, mask, residuals[2:4], again=again), None
         # What the forward has made is not made again, but where it is to be differentiated.
-        divergence = None if again or not residuals else residuals[0]
+        divergence, mass = (None, None) if again or not residuals else residuals[:2]
         if self.targets_are == "logits":
             side = side.normalized(xp)
-            other = self._side(xp, leaves.targets, mask, residuals[3:], again=again).normalized(xp)
+            other = self._side(xp, leaves.targets, mask, residuals[4:], again=again).normalized(xp)
             own = xp.argmax(side.scores, axis=self.axis, keepdims=True)
             own = xp.astype(own, self.index_dtype)
             t, ratio = other.p, log_ratio(xp, side, other, own, self.axis, self.temperature)
             excess = opposed(xp, side.p, t, ratio)
-            mass = xp.ones_like(side.max)
+            mass = xp.ones_like(side.max) if mass is None else mass
             if divergence is None:
                 divergence = xp.sum(terms(xp, t, ratio, excess), axis=self.axis, keepdims=True)
         else:
             t, log_t = self._given(xp, leaves.targets)
-            mass, ratio = xp.sum(t, axis=self.axis, keepdims=True), log_t + side.surprisal
+            mass = xp.sum(t, axis=self.axis, keepdims=True) if mass is None else mass
+            ratio = log_t + side.surprisal
             excess = _stats.residual(xp, side.seen, side.max, t, mass)
             if divergence is None:
                 divergence = xp.sum(times(xp, t, ratio), axis=self.axis, keepdims=True)
-        scale = leaves.sample_weights
-        if scale is not None:
-            scale = xp.expand_dims(xp.astype(scale, self.dtype), axis=self.axis)
-        how = self._reducer(xp, leaves, mass, scale)
+        scale = self._scale(xp, leaves)
+        how = self.reducer(xp, leaves, (divergence, mass))
         return Visit(side, other, t, ratio, excess, divergence, mass, scale, how)
+
+    def reducer(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], residuals: tuple[Array, ...]
+    ) -> Reducer:
+        """How the divergences of the rows are reduced."""
+        given, mass, kept = Leaves(*leaves), residuals[1], None
+        scale = self._scale(xp, given)
+        if self.normalizer == "valid" and scale is not None:
+            kept = _stats.counted(xp, scale, mass)
+        mass = mass if scale is None else times(xp, scale, mass)
+        number = given.normalizer
+        return reduction_.reducer(xp, self.reduction, self.normalizer, mass, kept, number)
+
+    def _scale(self, xp: Namespace, leaves: Leaves) -> Array | None:
+        scale = leaves.sample_weights
+        if scale is None:
+            return None
+        return xp.expand_dims(xp.astype(scale, self.dtype), axis=self.axis)
 
     def _given(self, xp: Namespace, targets: Array) -> tuple[Array, Array]:
         """The targets and their logarithms, as given."""
@@ -214,14 +231,6 @@ class Divergence:
             xp, x, peak, axis=self.axis, temperature=self.temperature, rest=rest, again=again
         )
         return Side(x, peak, seen, _stats.surprisal(xp, seen, peak))
-
-    def _reducer(self, xp: Namespace, leaves: Leaves, mass: Array, scale: Array | None) -> Reducer:
-        kept = None
-        if self.normalizer == "valid" and scale is not None:
-            kept = _stats.counted(xp, scale, mass)
-        mass = mass if scale is None else times(xp, scale, mass)
-        number = leaves.normalizer
-        return reduction_.reducer(xp, self.reduction, self.normalizer, mass, kept, number)
 
 
 def log_ratio(

@@ -43,6 +43,10 @@ class Ops(Protocol):
         """a * b."""
         ...
 
+    def above(self, x: Array, *, out: Array) -> Array:
+        """max(x, 0), NaN where x is."""
+        ...
+
     def exp(self, x: Array, *, out: Array | None = None) -> Array:
         """exp(x)."""
         ...

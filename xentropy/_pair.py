@@ -84,7 +84,7 @@ class PairLoss:
         """The reduced loss, and the mass and the loss of the elements for the pullback."""
         given = Leaves(*leaves)
         left = self._visit(xp, given, self._pair(xp, given))
-        return (reduction_.reduce(xp, left.losses, self._reducer(xp, given, left)),), left
+        return (reduction_.reduce(xp, left.losses, self.reducer(xp, leaves, left)),), left
 
     def pullback(
         self,
@@ -100,7 +100,7 @@ class PairLoss:
         given, want, (bar,) = Leaves(*leaves), Leaves(*wanted), bars
         pair = self._pair(xp, given)
         left = self._visit(xp, given, pair) if again else Left(*residuals)
-        how = self._reducer(xp, given, left)
+        how = self.reducer(xp, leaves, left)
         rows = reduction_.spread(xp, how, bar)
         by_logits = by_count = None
         if want.logits:
@@ -112,6 +112,18 @@ class PairLoss:
             by_count = reduction_.pull_count(xp, left.losses, how, bar)
         others = self._by_others(xp, given, want, pair, how, rows, by_count)
         return others._replace(logits=by_logits, normalizer=by_count if want.normalizer else None)
+
+    def reducer(
+        self, xp: Namespace, leaves: tuple[Array | None, ...], residuals: tuple[Array, ...]
+    ) -> Reducer:
+        """How the losses of the elements are reduced."""
+        given, left, kept = Leaves(*leaves), Left(*residuals), None
+        if self.normalizer == "valid" and given.sample_weights is not None:
+            kept = _stats.counted(xp, given.sample_weights, left.mass)
+        number = given.normalizer
+        return reduction_.reducer(
+            xp, self.reduction, self.normalizer, left.mass, kept, number, self.empty
+        )
 
     def _scores(self, xp: Namespace, leaves: Leaves) -> Array:
         return xp.astype(leaves.logits, self.dtype)
@@ -152,15 +164,6 @@ class PairLoss:
         if self.alpha is None:
             return yes, no
         return _balanced(xp, self.alpha, yes), _balanced(xp, 1 - self.alpha, no)
-
-    def _reducer(self, xp: Namespace, leaves: Leaves, left: Left) -> Reducer:
-        kept = None
-        if self.normalizer == "valid" and leaves.sample_weights is not None:
-            kept = _stats.counted(xp, leaves.sample_weights, left.mass)
-        number = leaves.normalizer
-        return reduction_.reducer(
-            xp, self.reduction, self.normalizer, left.mass, kept, number, self.empty
-        )
 
     def _slope(self, xp: Namespace, x: Array, pair: Pair) -> Array:
         """The derivative of every element's loss by its logit, or by its probability."""

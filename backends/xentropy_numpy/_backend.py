@@ -9,7 +9,8 @@ import numpy as np
 
 from xentropy import _plans, _schedule
 from xentropy._backend import Backend, Rule
-from xentropy._by_rows import ByRows, suits
+from xentropy._by_rows import suits
+from xentropy._by_sums import in_blocks
 from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_numpy import _mutable
@@ -83,7 +84,7 @@ class NumPyBackend(Backend):
 
     def by_rows(self, rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
         """The rule, with a plan in blocks where rows are made each by itself."""
-        return ByRows(rule, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
+        return in_blocks(rule, leaves, _plans.plan(np, _mutable)) if suits(rule, leaves) else rule
 
     def apply(self, rule: Rule, leaves: tuple[Array | None, ...]) -> tuple[Array, ...]:
         """The values, scalars where they have no dimensions, as NumPy's own functions give them."""

@@ -61,6 +61,11 @@ def _by_rows(operation: Any, a: Array, b: Any, out: Array | None) -> Array:
         np.setbufsize(before)
 
 
+def above(x: Array, *, out: Array) -> Array:
+    """max(x, 0)."""
+    return np.maximum(x, 0, out=out)
+
+
 def shares(x: Array, axis: int, *, out: Array) -> None:
     """None: there is no softmax."""
 

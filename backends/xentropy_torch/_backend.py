@@ -11,7 +11,8 @@ import torch
 
 from xentropy import _errors, _fused, _plans, _schedule
 from xentropy._backend import Backend, Rule
-from xentropy._by_rows import ByRows, suits
+from xentropy._by_rows import suits
+from xentropy._by_sums import in_blocks
 from xentropy._known import Plan
 from xentropy._options import Options, current
 from xentropy._sharded import Sharded
@@ -410,7 +411,7 @@ def _planned(rule: Rule, leaves: tuple[Array | None, ...]) -> Rule:
     if torch.compiler.is_compiling() or not _open(leaves):
         return rule
     if suits(rule, leaves):
-        return ByRows(rule, _products.plan(rule, leaves))
+        return in_blocks(rule, leaves, _products.plan(rule, leaves))
     if type(rule) is not Sharded or 0 in leaves[0].shape:  # type: ignore[union-attr]  # it is there
         return rule
     return replace(rule, plan=_products.plan(rule, leaves))

@@ -41,6 +41,11 @@ _HUGE = 1 << 22
 _WIDE = torch.float32.itemsize
 
 
+def above(x: Array, *, out: Array) -> Array:
+    """max(x, 0)."""
+    return torch.clamp(x, min=0, out=out)
+
+
 def shares(x: Array, axis: int, *, out: Array) -> Array | None:
     """A softmax of long rows where exp is slow, else None."""
     last = axis in (-1, x.ndim - 1) and x.shape[-1] >= _LONG

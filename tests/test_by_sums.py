@@ -1,0 +1,418 @@
+"""Losses of elements, and divergences of rows, in blocks: the definition's, however cut."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+from harness import Framework
+
+import xentropy as xe
+from xentropy import _by_rows
+from xentropy._pair import PairLoss
+
+pytestmark = pytest.mark.backends("numpy", "torch")
+
+RNG = np.random.default_rng(12)
+SHAPES = [((9, 5), 1), ((2, 5, 4), 1), ((5, 6), 0), ((7,), 0)]
+CUTS: list[dict[str, int]] = [
+    {"block_size": 1, "threads": 1},
+    {"block_size": 12, "threads": 3},
+    {"block_size": 999},
+]
+# How near a result in a dtype is to that of the same entries in float64.
+NEAR = {"float32": 3e-6, "float64": 1e-12, "float16": 2e-3, "bfloat16": 1e-2}
+cuts = pytest.mark.parametrize("cut", CUTS, ids=str)
+cuts_and_dtypes = pytest.mark.parametrize(
+    ("cut", "dtype"),
+    [(cut, "float64") for cut in CUTS] + [(CUTS[1], dtype) for dtype in NEAR if dtype != "float64"],
+    ids=str,
+)
+
+
+@pytest.fixture(autouse=True)
+def visited(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """So few entries as tests have are visited in blocks too; the rules that were, in order."""
+    monkeypatch.setattr(_by_rows, "FEW", 0)
+    seen: list[Any] = []
+    cut = _by_rows.ByRows._cuts
+
+    def noted(self: Any, leaves: Any) -> Any:
+        seen.append(type(self.rule).__name__)
+        return cut(self, leaves)
+
+    monkeypatch.setattr(_by_rows.ByRows, "_cuts", noted)
+    return seen
+
+
+def given(framework: Framework, arrays: dict[str, Any], dtype: str) -> dict[str, Any]:
+    """Arrays among the options, flags as flags and numbers in a dtype."""
+    return {
+        name: framework.array(x, "bool" if x.dtype == bool else dtype)
+        if isinstance(x, np.ndarray)
+        else x
+        for name, x in arrays.items()
+    }
+
+
+def exactly(framework: Framework, x: np.ndarray, dtype: str) -> np.ndarray:
+    """The entries that an array of this dtype has."""
+    return framework.numpy(framework.array(x, dtype)).astype(np.float64)
+
+
+def agree(
+    framework: Framework, found: tuple[Any, Any], value: Any, gradient: Any, dtype: str
+) -> None:
+    wide = "float32" if dtype in {"float16", "bfloat16"} else dtype
+    assert framework.dtype(found[0]) == wide
+    np.testing.assert_allclose(found[0], value, rtol=NEAR[wide], atol=NEAR[wide] / 10)
+    scale = float(np.max(np.abs(gradient), initial=1e-3))
+    # Central differences are no nearer than this.
+    near = max(NEAR[dtype], 1e-7)
+    np.testing.assert_allclose(found[1], gradient, rtol=near, atol=near * scale)
+
+
+# Elements.
+
+WEIGHTS = np.array([0.5, 0.0, 2.0, 1.0, 1.5, 0.25])
+
+
+def binary_options(shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Every option in its turn; weights by element, by the last axis, or a single one."""
+    each = np.resize(WEIGHTS, shape)
+    by_last = np.resize(WEIGHTS[2:], shape[-1])
+    first = np.resize(WEIGHTS[2:], (shape[0], *(1,) * (len(shape) - 1)))
+    return [
+        {},
+        {"reduction": "sum", "label_smoothing": 0.25},
+        {"reduction": "none", "sample_weights": each},
+        {"sample_weights": each, "pos_weight": by_last},
+        {"sample_weights": each, "pos_weight": first, "normalizer": "valid"},
+        {"pos_weight": np.array(3.0), "normalizer": "batch"},
+        {"sample_weights": each, "normalizer": 4.0},
+        {"sample_weights": 0 * each},
+    ]
+
+
+@cuts_and_dtypes
+@pytest.mark.parametrize(("shape", "_axis"), SHAPES)
+@pytest.mark.parametrize("hard", [True, False], ids=["labels", "probabilities"])
+def test_any_cut_gives_the_binary_loss(
+    framework: Framework,
+    visited: list[Any],
+    hard: bool,
+    shape: tuple[int, ...],
+    _axis: int,
+    dtype: str,
+    cut: dict[str, int],
+) -> None:
+    x = exactly(framework, RNG.normal(size=shape) * 3, dtype)
+    t = np.round(RNG.uniform(size=shape), 0 if hard else 2)
+    t = t if hard else exactly(framework, t, dtype)
+    arrays = framework.array(x, dtype), framework.array(t, "int64" if hard else dtype)
+    for options in binary_options(shape):
+
+        def exact(z: np.ndarray, options: dict[str, Any] = options) -> Any:
+            return oracle.binary_cross_entropy(z, t, **options)
+
+        visited.clear()
+        with xe.options(**cut):
+            found = framework.value_and_grad(
+                xe.binary_cross_entropy, *arrays, **given(framework, options, dtype)
+            )
+            alone = xe.binary_cross_entropy(*arrays, **given(framework, options, dtype))
+        assert visited == ["PairLoss"] * 3
+        agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
+        np.testing.assert_array_equal(framework.numpy(alone), found[0])
+
+
+@cuts
+@pytest.mark.parametrize("options", [{}, {"alpha": 0.25, "reduction": "sum"}], ids=str)
+def test_links_and_balance_are_cut_too(
+    framework: Framework, visited: list[Any], options: dict[str, Any], cut: dict[str, int]
+) -> None:
+    x, t = RNG.normal(size=(9, 5)), RNG.integers(0, 2, (9, 5))
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.binary_cross_entropy(
+            z, t, curve=lambda p: -((1 - p) ** 1.5) * np.log(p), **options
+        )
+
+    with xe.options(**cut):
+        found = framework.value_and_grad(
+            xe.focal_loss,
+            framework.array(x, "float64"),
+            framework.array(t, "int64"),
+            gamma=1.5,
+            form="sigmoid",
+            **options,
+        )
+    assert visited == ["PairLoss"] * 2
+    agree(framework, found, exact(x), oracle.gradient(exact, x), "float64")
+
+
+@cuts
+def test_given_probabilities_are_cut_too(framework: Framework, cut: dict[str, int]) -> None:
+    p, t = RNG.uniform(0.1, 0.9, (9, 5)), RNG.uniform(size=(9, 5))
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.binary_cross_entropy(z, t, from_logits=False)
+
+    arrays = framework.array(p, "float64"), framework.array(t, "float64")
+    with xe.options(**cut):
+        found = framework.value_and_grad(xe.binary_cross_entropy, *arrays, from_logits=False)
+    agree(framework, found, exact(p), oracle.gradient(exact, p), "float64")
+
+
+@cuts
+def test_sure_elements_keep_their_digits(framework: Framework, cut: dict[str, int]) -> None:
+    x = np.array([40.0, -40.0, 90.0, -100.0, 1e-3, 0.0, 17.0, 3.0])
+    t = np.array([1, 0, 1, 0, 1, 0, 1, 1])
+    sign = np.where(t == 1, -1.0, 1.0)
+    losses = np.log1p(np.exp(sign * x))
+    arrays = framework.array(x, "float32"), framework.array(t, "int64")
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(xe.binary_cross_entropy, *arrays, reduction="none")
+    # Below the normal range there are fewer digits, and some processors have none.
+    tiny = float(np.finfo(np.float32).tiny)
+    np.testing.assert_allclose(value, losses, rtol=1e-6, atol=tiny)
+    slope = sign * np.exp(sign * x) / (1 + np.exp(sign * x))
+    np.testing.assert_allclose(grad, slope, rtol=1e-6, atol=tiny)
+    assert value[0] == pytest.approx(4.24835e-18, rel=1e-5)
+
+
+@cuts
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("weighed", [True, False])
+def test_strange_elements_disturb_no_other(
+    framework: Framework, weighed: bool, dtype: str, cut: dict[str, int]
+) -> None:
+    inf, nan = math.inf, math.nan
+    x = [1.0, inf, inf, -inf, -inf, nan, nan, -1.0, 2.0]
+    t = [1, 1, 0, 0, 1, 1, 0, 0, 1]
+    weights = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0 if weighed else 1.0, 1.0, 1.0])
+    with np.errstate(all="ignore"):
+        losses = np.log1p(np.exp(np.where(t, -1, 1) * np.array(x)))
+    last, first = -1 / (1 + math.exp(2)), -1 / (1 + math.e)
+    slope = np.array([first, 0.0, 1.0, 0.0, -1.0, nan, nan, -first, last])
+    losses, slope = (np.where(weights == 0, 0.0, each) for each in (losses, slope))
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            xe.binary_cross_entropy,
+            framework.array(x, dtype),
+            framework.array(t, "int64"),
+            sample_weights=framework.array(weights, dtype) if weighed else None,
+            reduction="none",
+        )
+    np.testing.assert_allclose(value, losses, rtol=1e-6)
+    np.testing.assert_allclose(grad, slope, rtol=NEAR[dtype])
+
+
+@cuts
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_targets_that_are_no_probabilities(
+    framework: Framework, dtype: str, cut: dict[str, int]
+) -> None:
+    """They are taken as they are, beside blocks of others."""
+    x, t = RNG.normal(size=(9, 5)), RNG.uniform(size=(9, 5))
+    t[4, 1], t[8, 0] = 1.5, -0.25
+    x, t = exactly(framework, x, dtype), exactly(framework, t, dtype)
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.binary_cross_entropy(z, t)
+
+    arrays = framework.array(x, dtype), framework.array(t, dtype)
+    with xe.options(**cut):
+        found = framework.value_and_grad(xe.binary_cross_entropy, *arrays)
+    agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_what_nothing_weighs_is_made_in_place(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, reduction: str
+) -> None:
+    """But for the first element, which tells what there will be."""
+    forward, sizes = PairLoss.forward, []
+
+    def noted(self: Any, xp: Any, leaves: Any, **how: Any) -> Any:
+        sizes.append(math.prod(leaves[0].shape))
+        return forward(self, xp, leaves, **how)
+
+    monkeypatch.setattr(PairLoss, "forward", noted)
+    monkeypatch.delattr(PairLoss, "pullback")
+    x, t = framework.array(RNG.normal(size=(9, 5))), framework.array(np.eye(9, 5))
+    with xe.options(block_size=12):
+        framework.value_and_grad(xe.binary_cross_entropy, x, t, reduction=reduction)
+    assert sizes == [1]
+
+
+# Rows.
+
+
+def divergence(
+    x: np.ndarray,
+    t: np.ndarray,
+    *,
+    axis: int,
+    targets_are: str = "probabilities",
+    temperature: float = 1.0,
+    sample_weights: Any = None,
+    where: Any = None,
+    reduction: str = "mean",
+    normalizer: Any = "weights",
+) -> Any:
+    """The divergence by its definition; classes that the mask leaves out take no part."""
+    log_p = oracle.log_probabilities(x, axis, "logits", where, temperature, None)[0]
+    if targets_are == "logits":
+        log_t = oracle.log_probabilities(t, axis, "logits", where, temperature, None)[0]
+    else:
+        given = np.moveaxis(t, axis, -1)
+        log_t = given if targets_are == "log_probabilities" else np.log(given)
+    t = np.exp(log_t)
+    weights = np.ones(t.shape[:-1]) if sample_weights is None else sample_weights
+    rows = weights * np.sum(np.where(t == 0, 0.0, t * (log_t - log_p)), axis=-1)
+    counts = {"valid": (weights != 0).sum(), "batch": weights.size}
+    counts["weights"] = (weights * t.sum(-1)).sum()
+    return oracle.reduced(rows, reduction, counts, normalizer)
+
+
+def row_options(shape: tuple[int, ...], axis: int) -> list[dict[str, Any]]:
+    """Every option in its turn; the mask leaves out the third class, or entries of it."""
+    weights = np.resize(WEIGHTS, shape[:axis] + shape[axis + 1 :])
+    mask = np.arange(shape[axis]) != 2
+    dense = np.array(oracle.spread(mask, shape, axis))
+    return [
+        {},
+        {"reduction": "none", "temperature": 2.0},
+        {"reduction": "sum", "sample_weights": weights},
+        {"sample_weights": weights},
+        {"sample_weights": weights, "normalizer": "valid"},
+        {"normalizer": "batch", "where": mask},
+        {"normalizer": 4.0, "where": dense, "temperature": 0.5},
+    ]
+
+
+@cuts_and_dtypes
+@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+@pytest.mark.parametrize("targets_are", ["probabilities", "logits", "log_probabilities"])
+def test_any_cut_gives_the_divergence(
+    framework: Framework,
+    visited: list[Any],
+    targets_are: str,
+    shape: tuple[int, ...],
+    axis: int,
+    dtype: str,
+    cut: dict[str, int],
+) -> None:
+    x, y = (exactly(framework, RNG.normal(size=shape), dtype) for _ in range(2))
+    for options in row_options(shape, axis):
+        mask, t = oracle.spread(options.get("where", [True]), shape, axis), y
+        with np.errstate(divide="ignore"):
+            if targets_are != "logits":
+                t = np.where(mask, np.exp(y), 0.0)
+                t = t / (2 * t.sum(axis, keepdims=True))
+                t = t if targets_are == "probabilities" else np.log(t)
+            t = exactly(framework, t, dtype)
+
+            def exact(z: np.ndarray, t: np.ndarray = t, how: dict[str, Any] = options) -> Any:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    return divergence(z, t, axis=axis, targets_are=targets_are, **how)
+
+            wanted = exact(x), oracle.gradient(exact, x)
+        arrays = framework.array(x, dtype), framework.array(t, dtype)
+        more = {"axis": axis, "targets_are": targets_are, **given(framework, options, dtype)}
+        visited.clear()
+        with xe.options(**cut):
+            found = framework.value_and_grad(xe.kl_divergence, *arrays, **more)
+            alone = xe.kl_divergence(*arrays, **more)
+        assert visited == ["Divergence"] * 3
+        agree(framework, found, *wanted, dtype)
+        np.testing.assert_array_equal(framework.numpy(alone), found[0])
+
+
+@cuts
+@pytest.mark.parametrize("targets_are", ["probabilities", "logits"])
+def test_strange_rows_disturb_no_other(
+    framework: Framework,
+    monkeypatch: pytest.MonkeyPatch,
+    targets_are: str,
+    cut: dict[str, int],
+) -> None:
+    """As the whole form gives them, which tests/test_information.py knows."""
+    inf, nan = math.inf, math.nan
+    x = np.array([[1.0, 2, 3], [inf, 0, 0], [inf, inf, 1], [nan, 0, 1], [-inf, 1, 2], [0, 0, 0]])
+    t = np.array([[0.2, 0.3, 0.5]] * 4 + [[0.0, 0.5, 0.5], [nan, 0.5, 0.5]])
+    arrays = framework.array(x, "float64"), framework.array(t, "float64")
+    how: dict[str, Any] = {"reduction": "none", "targets_are": targets_are}
+    with xe.options(**cut):
+        found = framework.value_and_grad(xe.kl_divergence, *arrays, **how)
+    monkeypatch.setattr(_by_rows, "FEW", 1 << 16)
+    for i in range(len(x)):
+        alone = framework.value_and_grad(xe.kl_divergence, *(a[i : i + 1] for a in arrays), **how)
+        np.testing.assert_allclose(found[0][i : i + 1], alone[0], rtol=1e-13)
+        np.testing.assert_allclose(found[1][i : i + 1], alone[1], rtol=1e-12, atol=1e-15)
+    assert np.isfinite(found[0][0])
+    assert np.isnan(found[0][[2, 3, 5]]).all()
+
+
+# What is asked beside the gradient by the logits.
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_other_gradients_are_the_rules_own(framework: Framework, reduction: str) -> None:
+    """By what each element is worth: the whole rule takes what the blocks have left."""
+    x, t = RNG.normal(size=(9, 5)), RNG.uniform(0.1, 0.9, (9, 5))
+    arrays = framework.array(x, "float64"), framework.array(t, "float64")
+    for loss, exact in (
+        (xe.binary_cross_entropy, oracle.binary_cross_entropy),
+        (xe.kl_divergence, lambda x, t, **how: divergence(x, t, axis=1, **how)),
+    ):
+        with xe.options(block_size=12):
+            _, grads = framework.value_and_grads(loss, *arrays, wrt=(0, 1), reduction=reduction)
+
+        def by_x(z: np.ndarray, exact: Any = exact) -> Any:
+            return exact(z, t, reduction=reduction)
+
+        def by_t(z: np.ndarray, exact: Any = exact) -> Any:
+            return exact(x, z, reduction=reduction)
+
+        for found, function, at in zip(grads, (by_x, by_t), (x, t), strict=True):
+            wanted = oracle.gradient(function, at)
+            np.testing.assert_allclose(framework.numpy(found), wanted, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.backends("torch")
+@pytest.mark.parametrize("loss", [xe.binary_cross_entropy, xe.kl_divergence])
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.usefixtures("framework")
+def test_autograd_to_any_order(loss: Any, reduction: str) -> None:
+    """The derivatives of what blocks give, and gradients of many bars at a time."""
+    import torch
+
+    x = torch.tensor(RNG.normal(size=(4, 3)), requires_grad=True)
+    t = torch.tensor(RNG.uniform(0.1, 0.9, (4, 3)))
+
+    def at(x: Any) -> Any:
+        return loss(x, t, reduction=reduction)
+
+    with xe.options(block_size=5):
+        assert torch.autograd.gradcheck(at, x, check_forward_ad=True)
+        assert torch.autograd.gradgradcheck(at, x)
+        value = at(x)
+        bars = torch.tensor(RNG.normal(size=(3, *value.shape)))
+        many = torch.autograd.grad(value, x, bars, retain_graph=True, is_grads_batched=True)[0]
+        each = [torch.autograd.grad(value, x, bar, retain_graph=True)[0] for bar in bars]
+        torch.testing.assert_close(many, torch.stack(each))
+
+
+def test_few_elements_are_not_cut(
+    framework: Framework, visited: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_by_rows, "FEW", 1 << 16)
+    x, t = framework.array(np.zeros((9, 5))), framework.array(np.ones((9, 5)))
+    value = framework.numpy(xe.binary_cross_entropy(x, t))
+    assert float(value) == pytest.approx(math.log(2))
+    assert not visited
