@@ -59,11 +59,12 @@ class ByPairs(ByRows):
         gradient: Array,
         left: deque[Block],
     ) -> None:
+        bar: Array = bars[0]  # of its only value
         buffers = self._buffers(leaves)
         for block in taken(left):
             slope = self._slope(self._sides(leaves, block, buffers))
             if slope is not None:
-                slope *= bars[0][block]  # type: ignore[index]  # its only value is worth something
+                slope *= bar[block]
                 self.plan.ops.copy(slope, out=gradient[block])
             else:
                 here = deque([block])

@@ -176,12 +176,13 @@ class ByRows:
 
     def _known_room(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
         """Of what is made in place."""
-        (x, *_), rule, ops = leaves, self.rule, self.plan.ops
-        kept = self._full(x, 1, x.ndim)  # type: ignore[union-attr]
+        x: Array = leaves[0]
+        rule, ops = self.rule, self.plan.ops
+        kept = self._full(x, 1, x.ndim)
         peak, rest = (ops.buffer(kept, rule.dtype, x) for _ in range(2))
         if type(rule) is Softmax:
             return (ops.result(x),), Rest(peak, rest)
-        shape = kept if rule.keepdims else self._full(x, 1, x.ndim - 1)  # type: ignore[union-attr]
+        shape = kept if rule.keepdims else self._full(x, 1, x.ndim - 1)
         return (ops.buffer(shape, rule.dtype, x),), SumRest(peak, rest, xp.zeros_like(peak))
 
     def _room(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
@@ -248,16 +249,20 @@ class ByRows:
         found = seen[0]
         ops.copy(found.peak, out=peak)
         ops.copy(found.rest, out=rest)
-        if not softmax:
-            made = found.peak + ops.log1p(found.rest)
-            made = made if rule.keepdims else ops.squeeze(made, axis)
-        elif rule.log:
-            made = self._logs(x, found, exp, spare)
-        else:
-            made = ops.multiply(exp, ops.reciprocal(found.rest + ops.ONE), out=exp)
+        made = self._told(x, found, exp, spare)
         if made is not value:
             ops.copy(made, out=value)
         return True
+
+    def _told(self, x: Array, found: Found, exp: Array, spare: Array) -> Array:
+        """The values, of what a visit has found; those of a softmax lie over its exponentials."""
+        ops, rule = self.plan.ops, self.rule
+        if type(rule) is not Softmax:
+            made = found.peak + ops.log1p(found.rest)
+            return made if rule.keepdims else ops.squeeze(made, self._axis(x))
+        if rule.log:
+            return self._logs(x, found, exp, spare)
+        return ops.multiply(exp, ops.reciprocal(found.rest + ops.ONE), out=exp)
 
     def _logs(self, x: Array, found: Found, out: Array, spare: Array) -> Array:
         """The logarithm of the softmax: nothing cancels where the largest logit goes first."""

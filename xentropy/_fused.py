@@ -374,7 +374,7 @@ def sharpened(
 
 def _few(many: Array) -> int:
     """How many confident rows are looked at by themselves, rather than all; 0 if nobody knows."""
-    count = math.prod(many.shape)
+    count: Any = math.prod(many.shape)
     return count // 16 if isinstance(count, int) else 0
 
 

@@ -148,7 +148,7 @@ def _reduced(
     """The reduced loss, of losses or of their total."""
     if rule.reduction == "none":
         return xp.squeeze(losses, axis=rule.axis)
-    total = losses.sum() if total is None else total
+    summed: Array = losses.sum() if total is None else total
     if divisor is None:
-        return total
-    return total / divisor if divisor else xp.zeros_like(total) + rule.empty
+        return summed
+    return summed / divisor if divisor else xp.zeros_like(summed) + rule.empty

@@ -98,8 +98,8 @@ class RowLoss:
         """The labels, if the targets are some, of how many classes, and which is ignored."""
         if not self.hard:
             return None
-        logits, labels, *_ = leaves
-        return labels, logits.shape[self.axis], self.ignore_index  # type: ignore[union-attr]
+        given = Leaves(*leaves)
+        return given.targets, given.logits.shape[self.axis], self.ignore_index
 
     def as_given(self, leaves: Leaves) -> bool:
         """Whether the coefficients are probabilities as they were given."""
