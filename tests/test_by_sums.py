@@ -14,7 +14,7 @@ import xentropy as xe
 from xentropy import _by_rows
 from xentropy._pair import PairLoss
 
-pytestmark = pytest.mark.backends("numpy", "torch")
+pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow")
 
 RNG = np.random.default_rng(12)
 SHAPES = [((9, 5), 1), ((2, 5, 4), 1), ((5, 6), 0), ((7,), 0)]
@@ -75,6 +75,14 @@ def agree(
     np.testing.assert_allclose(found[1], gradient, rtol=near, atol=near * scale)
 
 
+def visits(framework: Framework, values: int) -> int:
+    """How often rows are visited in blocks for some values and one gradient.
+
+    On TensorFlow that is made of its own operations.
+    """
+    return values if framework.name == "tensorflow" else values + 1
+
+
 # Elements.
 
 WEIGHTS = np.array([0.5, 0.0, 2.0, 1.0, 1.5, 0.25])
@@ -124,7 +132,7 @@ def test_any_cut_gives_the_binary_loss(
                 xe.binary_cross_entropy, *arrays, **given(framework, options, dtype)
             )
             alone = xe.binary_cross_entropy(*arrays, **given(framework, options, dtype))
-        assert visited == ["PairLoss"] * 3
+        assert visited == ["PairLoss"] * visits(framework, 2)
         agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
         np.testing.assert_array_equal(framework.numpy(alone), found[0])
 
@@ -150,7 +158,7 @@ def test_links_and_balance_are_cut_too(
             form="sigmoid",
             **options,
         )
-    assert visited == ["PairLoss"] * 2
+    assert visited == ["PairLoss"] * visits(framework, 1)
     agree(framework, found, exact(x), oracle.gradient(exact, x), "float64")
 
 
@@ -230,6 +238,7 @@ def test_targets_that_are_no_probabilities(
     agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
 
 
+@pytest.mark.backends("numpy", "torch")
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_what_nothing_weighs_is_made_in_place(
     framework: Framework, monkeypatch: pytest.MonkeyPatch, reduction: str
@@ -328,7 +337,7 @@ def test_any_cut_gives_the_divergence(
         with xe.options(**cut):
             found = framework.value_and_grad(xe.kl_divergence, *arrays, **more)
             alone = xe.kl_divergence(*arrays, **more)
-        assert visited == ["Divergence"] * 3
+        assert visited == ["Divergence"] * visits(framework, 2)
         agree(framework, found, *wanted, dtype)
         np.testing.assert_array_equal(framework.numpy(alone), found[0])
 
