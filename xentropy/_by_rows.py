@@ -98,6 +98,9 @@ class ByRows:
         """The values and the residuals, every block by itself."""
         if again:
             return self.rule.forward(xp, leaves, again=True)  # type: ignore[no-any-return]
+        return self._observed(xp, leaves)
+
+    def _observed(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
         with self.plan.ops.quiet():
             in_place = _in_place(self.rule, leaves)
             make = self._known_room if in_place else self._room
@@ -117,22 +120,28 @@ class ByRows:
         again: bool = False,
     ) -> tuple[Array | None, ...]:
         """The gradient by the first leaf, every block by itself; others go to the rule."""
-        if again or self._others(wanted):
+        if again or True in wanted[1:] or not wanted[0]:
             return self.rule.pullback(  # type: ignore[no-any-return]
                 xp, leaves, residuals, bars, wanted, again=again
             )
+        gradient = self._gradient(xp, leaves, residuals, bars, wanted)
+        return (gradient, *(None,) * (len(leaves) - 1))
+
+    def _gradient(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        residuals: Arrays,
+        bars: tuple[Array | None, ...],
+        wanted: tuple[bool, ...],
+    ) -> Array:
         with self.plan.ops.quiet():
             gradient = self.plan.ops.result(leaves[0])
             work = partial(self._pull, xp, leaves, residuals, bars, wanted, gradient)
             share(work, self._cuts(leaves), self.plan.threads, self.plan.ops.quiet)
-            return (gradient, *(None,) * (len(leaves) - 1))
+            return gradient
 
     # Blocks.
-
-    @staticmethod
-    def _others(wanted: tuple[bool, ...]) -> bool:
-        """Whether more, or less, than the gradient by the first leaf is asked for."""
-        return True in wanted[1:] or not wanted[0]
 
     def _axis(self, x: Array) -> int:
         axis = _AXIS[type(self.rule)](self.rule, x)

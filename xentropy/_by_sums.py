@@ -29,34 +29,24 @@ class BySums(ByRows):
     def _each(self, leaves: tuple[Array | None, ...]) -> ByRows:
         return in_blocks(replace(self.rule, reduction="none"), leaves, self.plan)
 
-    def forward(
-        self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False
-    ) -> tuple[Arrays, Arrays]:
+    def _observed(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
         """The reduced loss; the residuals are those of the rows."""
-        if again:
-            return self.rule.forward(xp, leaves, again=True)  # type: ignore[no-any-return]
         (losses,), left = self._each(leaves).forward(xp, leaves)
         how = self.rule.reducer(xp, leaves, left)
         return (reduction_.reduce(xp, losses, how),), left
 
-    def pullback(
+    def _gradient(
         self,
         xp: Namespace,
         leaves: tuple[Array | None, ...],
         residuals: Arrays,
         bars: tuple[Array | None, ...],
         wanted: tuple[bool, ...],
-        *,
-        again: bool = False,
-    ) -> tuple[Array | None, ...]:
-        """The gradient by the first leaf, where every row is worth the same."""
-        if again or self._others(wanted):
-            return self.rule.pullback(  # type: ignore[no-any-return]
-                xp, leaves, residuals, bars, wanted, again=again
-            )
+    ) -> Array:
+        """The gradient by the first leaf, of which every row is worth what the sum makes of it."""
         share = reduction_.spread(xp, self.rule.reducer(xp, leaves, residuals), bars[0])
         x: Array = leaves[0]
         axis = self._axis(x)
         shape = tuple(x.shape)
         rows = xp.broadcast_to(share, shape[:axis] + shape[axis + 1 :])
-        return self._each(leaves).pullback(xp, leaves, residuals, (rows,), wanted)
+        return self._each(leaves)._gradient(xp, leaves, residuals, (rows,), wanted)

@@ -132,11 +132,9 @@ def observed(
     rule: Any, leaves: tuple[Array | None, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]] | None:
     """Values and residuals of rows that are made each by itself, if they can be in blocks."""
-    if not all(x is None or on_host(x) for x in leaves):
+    if not (all(x is None or on_host(x) for x in leaves) and suits(rule, leaves)):
         return None
     seen = tuple(None if x is None else view(x) for x in leaves)
-    if not suits(rule, seen):
-        return None
     numpy: Any = backend_of(seen[0], rule.names[0])
     chosen = numpy.by_rows(_of_numpy(rule, numpy.index_dtype), seen)
     ops = _operations(chosen.plan.ops, products=False)
