@@ -184,6 +184,18 @@ def test_one_array_in_two_places_is_not_remembered(framework: Framework) -> None
     assert value_of(framework, found) == pytest.approx(exact, rel=1e-6)
 
 
+def test_options_are_those_of_the_call(framework: Framework) -> None:
+    """How large a tile is, and whether to compile, is decided while a call is validated."""
+    x, labels = framework.array(logits()), framework.array(LABELS, "int64")
+    for count, size in enumerate((None, 8, 16), start=1):
+        for _ in range(2):
+            with xe.options(block_size=size):
+                found = xe.cross_entropy(x, labels)
+            exact = losses(framework.numpy(x), LABELS).mean()
+            assert value_of(framework, found) == pytest.approx(exact, rel=1e-6)
+        assert len(_recalled._calls) == count
+
+
 def test_nothing_of_a_call_is_kept_alive(framework: Framework) -> None:
     x, labels = framework.array(logits()), framework.array(LABELS.copy(), "int64")
     seen = [weakref.ref(x), weakref.ref(labels)]

@@ -77,3 +77,16 @@ def test_of_tensors_only_the_dense_of_pytorch_itself() -> None:
     xe.cross_entropy(x, T)
     xe.cross_entropy(torch.nn.Parameter(x), T)
     assert len(_recalled._calls) == 1
+
+
+def test_what_is_compiled_knows_nothing_of_other_calls() -> None:
+    """A table of calls that a compiled function guards is one more compilation for each of them."""
+    from torch._dynamo.testing import CompileCounter
+
+    x, counter = torch.tensor(logits()), CompileCounter()
+    compiled = torch.compile(xe.softmax, backend=counter, fullgraph=True)
+    for classes in (5, 6, 7):
+        xe.softmax(torch.ones(2, classes))
+        xe.value_and_grad(xe.logsumexp)(torch.ones(2, classes))
+        np.testing.assert_allclose(compiled(x), softmax(x), rtol=1e-6)
+    assert counter.frame_count == 1

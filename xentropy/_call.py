@@ -19,7 +19,7 @@ from typing import (
 from xentropy import _errors
 from xentropy._backend import Backend, Rule
 from xentropy._dispatch import aside, backend_of
-from xentropy._recalled import key_of, recalled, remember
+from xentropy._recalled import earlier, remember
 from xentropy._typing import Array
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ def public(prepare: Callable[P, Call[A]]) -> Callable[P, A]:
     def function(*args: P.args, **kwargs: P.kwargs) -> A:
         if kwargs.get("group") is not None:
             return cast("A", aside(_of_group, prepare, args, kwargs))
-        key = key_of(prepare, args, kwargs)
-        again = recalled(key)
+        key, again = earlier(prepare, args, kwargs)
         if again is not None:
             return cast("A", again(args))
         call = prepare(*args, **kwargs)
@@ -217,8 +216,9 @@ def value_and_grad(
     @wraps(loss)
     def function(*more: Any, out: Array | None = None, **kwargs: Any) -> tuple[Any, Any]:
         every, chosen = (*args, *more), {**options, **kwargs}
-        key = key_of((prepare, wrt), every, chosen) if single and out is None else None
-        again = recalled(key)
+        key, again = None, None
+        if single and out is None:
+            key, again = earlier((prepare, wrt), every, chosen)
         if again is not None:
             return cast("tuple[Any, Any]", again(every))
         call: Call[Any] = prepared(prepare, every, chosen)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xentropy._dispatch import seen
 from xentropy._labels import check_labels
+from xentropy._options import current
 from xentropy._typing import Array
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _MOST = 1024
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 _calls: dict[Hashable, Recalled] = {}
-# What is remembered by a key; of None, which is none, nothing.
-recalled = _calls.get
 
 
 class Recalled(NamedTuple):
@@ -69,20 +68,32 @@ def _look(backend: Backend, rule: Any, leaves: tuple[Array | None, ...]) -> None
         check_labels(backend, labels, count, ignored, labels)
 
 
-def key_of(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) -> Hashable | None:
+def earlier(
+    what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]
+) -> tuple[Hashable | None, Recalled | None]:
+    """The key of a call, and an earlier one that has it."""
+    key = _key(what, args, options)
+    # Without a key nothing is looked up: a compiler that traces it would guard all that is there.
+    return key, None if key is None else _calls.get(key)
+
+
+def _key(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) -> Hashable | None:
     """What calls have in common that only the values of their arrays tell apart.
 
-    None where calls are validated each time: of arrays that are not plain, with an array among the
+    What `xentropy.options` asks for is part of it, as the size of a tile is part of a rule. None
+    where calls are validated each time: of arrays that are not plain, with an array among the
     options, or with anything else that is no plain value; and where a group holds the classes.
     """
     backend = seen(args[0]) if args else None
     if backend is None or options.get("group") is not None:
         return None
     look = backend.looks(args)
-    if look is None or not options:
-        return None if look is None else (what, look)
+    if look is None:
+        return None
     plain = tuple([(name, type(value), value) for name, value in options.items()])
-    return (what, look, plain) if all(kind in _PLAIN for _, kind, _ in plain) else None
+    if not all([kind in _PLAIN for _, kind, _ in plain]):
+        return None
+    return what, look, plain, current()
 
 
 def remember(
