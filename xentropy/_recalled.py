@@ -90,10 +90,10 @@ def _key(what: Hashable, args: tuple[Any, ...], options: Mapping[str, Any]) -> H
     look = backend.looks(args)
     if look is None:
         return None
+    if not options:
+        return what, look, current()
     plain = tuple([(name, type(value), value) for name, value in options.items()])
-    if not all([kind in _PLAIN for _, kind, _ in plain]):
-        return None
-    return what, look, plain, current()
+    return (what, look, current(), plain) if all(k in _PLAIN for _, k, _ in plain) else None
 
 
 def remember(
