@@ -13,7 +13,7 @@ import pytest
 from harness import Framework
 
 import xentropy as xe
-from xentropy import _by_rows
+from xentropy import _by_sums
 
 pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow")
 
@@ -32,7 +32,7 @@ cuts = pytest.mark.parametrize("cut", CUTS, ids=str)
 @pytest.fixture(autouse=True)
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few entries as tests have are visited in blocks too."""
-    monkeypatch.setattr(_by_rows, "FEW", 0)
+    monkeypatch.setattr(_by_sums, "FEW", 0)
 
 
 def entries(shape: tuple[int, ...], axis: int) -> np.ndarray:
@@ -257,7 +257,7 @@ def _jacobian_of_softmax(row: Any) -> Any:
 @pytest.mark.backends("numpy")
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp", "entropy", "score"])
 def test_little_is_held_beside_the_values(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(_by_rows, "FEW", 1 << 16)
+    monkeypatch.setattr(_by_sums, "FEW", 1 << 16)
     x = RNG.normal(size=(4096, 512)).astype(np.float32)
     labels = np.zeros(4096, np.int64)
     call: Any = (

@@ -11,7 +11,7 @@ import pytest
 from harness import Framework
 
 import xentropy as xe
-from xentropy import _by_rows
+from xentropy import _by_rows, _by_sums
 from xentropy._pair import PairLoss
 
 pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow")
@@ -36,7 +36,7 @@ cuts_and_dtypes = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def visited(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """So few entries as tests have are visited in blocks too; the rules that were, in order."""
-    monkeypatch.setattr(_by_rows, "FEW", 0)
+    monkeypatch.setattr(_by_sums, "FEW", 0)
     seen: list[Any] = []
     cut = _by_rows.ByRows._cuts
 
@@ -358,7 +358,7 @@ def test_strange_rows_disturb_no_other(
     how: dict[str, Any] = {"reduction": "none", "targets_are": targets_are}
     with xe.options(**cut):
         found = framework.value_and_grad(xe.kl_divergence, *arrays, **how)
-    monkeypatch.setattr(_by_rows, "FEW", 1 << 16)
+    monkeypatch.setattr(_by_sums, "FEW", 1 << 16)
     for i in range(len(x)):
         alone = framework.value_and_grad(xe.kl_divergence, *(a[i : i + 1] for a in arrays), **how)
         np.testing.assert_allclose(found[0][i : i + 1], alone[0], rtol=1e-13)
@@ -420,7 +420,7 @@ def test_autograd_to_any_order(loss: Any, reduction: str) -> None:
 def test_few_elements_are_not_cut(
     framework: Framework, visited: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_by_rows, "FEW", 1 << 16)
+    monkeypatch.setattr(_by_sums, "FEW", 1 << 16)
     x, t = framework.array(np.zeros((9, 5))), framework.array(np.ones((9, 5)))
     value = framework.numpy(xe.binary_cross_entropy(x, t))
     assert float(value) == pytest.approx(math.log(2))

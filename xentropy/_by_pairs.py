@@ -8,71 +8,43 @@ Infinities and NaN are left to `_pair`: they make a loss, or a derivative, that 
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from xentropy._blocks import Block, Buffers
-from xentropy._by_rows import Arrays, ByRows
+from xentropy._by_rows import Arrays, ByRows, Work
 from xentropy._pair import Leaves, PairLoss
-from xentropy._threads import taken
-from xentropy._typing import Array, Namespace
-
-
-def plain(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether it is a binary loss of logits that nothing weighs, bends or smooths."""
-    if type(rule) is not PairLoss or rule.link is not None or rule.alpha is not None:
-        return False
-    given = Leaves(*leaves)
-    weighed = given.pos_weight is not None or given.sample_weights is not None
-    return rule.from_logits and rule.label_smoothing == 0 and not weighed
+from xentropy._typing import Array
 
 
 @dataclass(frozen=True)
 class ByPairs(ByRows):
-    """A rule that is `plain`, whose blocks are made in place where their logits are finite."""
+    """A binary loss of logits that nothing weighs, bends or smooths."""
 
-    def _visit(
-        self,
-        xp: Namespace,
-        leaves: tuple[Array | None, ...],
-        room: Arrays,
-        in_place: bool,
-        left: deque[Block],
-    ) -> None:
-        losses, mass, *_ = room
-        buffers = self._buffers(leaves)
-        for block in taken(left):
-            if self._losses(self._sides(leaves, block, buffers), losses[block]):
-                mass[block] = 1
-            else:
-                super()._visit(xp, leaves, room, in_place, deque([block]))
+    HANDS: ClassVar[int] = 4
 
-    def _pull(
-        self,
-        xp: Namespace,
-        leaves: tuple[Array | None, ...],
-        residuals: Arrays,
-        bars: tuple[Array | None, ...],
-        wanted: tuple[bool, ...],
-        gradient: Array,
-        left: deque[Block],
-    ) -> None:
-        bar: Array = bars[0]  # of its only value
-        buffers = self._buffers(leaves)
-        for block in taken(left):
-            slope = self._slope(self._sides(leaves, block, buffers))
-            if slope is not None:
-                slope *= bar[block]
-                self.plan.ops.copy(slope, out=gradient[block])
-            else:
-                here = deque([block])
-                super()._pull(xp, leaves, residuals, bars, wanted, gradient, here)
+    @staticmethod
+    def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+        """Whether a rule is one of these."""
+        if type(rule) is not PairLoss or rule.link is not None or rule.alpha is not None:
+            return False
+        given = Leaves(*leaves)
+        weighed = given.pos_weight is not None or given.sample_weights is not None
+        return rule.from_logits and rule.label_smoothing == 0 and not weighed
 
-    def _buffers(self, leaves: tuple[Array | None, ...]) -> Buffers:
-        make = partial(self.plan.ops.buffer, dtype=self.rule.dtype, like=leaves[0])
-        return Buffers(make, 4)
+    def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
+        losses, mass, *others = places
+        made = self._losses(self._sides(work.leaves, block, room), losses)
+        if made is None:
+            return None
+        mass[...] = 1
+        return made, mass, *others
+
+    def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
+        slope = self._slope(self._sides(work.leaves, block, room))
+        if slope is None:
+            return None
+        return self.plan.ops.multiply(slope, work.bar[block], out=slope)
 
     def _sides(
         self, leaves: tuple[Array | None, ...], block: Block, buffers: Buffers
@@ -87,14 +59,14 @@ class ByPairs(ByRows):
         low, high = ops.extremes(ops.copy(given.targets[block], out=t))
         if not (low >= 0 and high <= 1):
             return None
-        x = x if x.dtype == self.rule.dtype else ops.copy(x, out=spare)
+        x = self.widened(x, spare)
         up = ops.above(x, out=up)
         return [t, up, ops.subtract(x, up, out=down), spare]
 
-    def _losses(self, sides: list[Array] | None, out: Array) -> bool:
-        """Write the losses of a block; False where they may be others."""
+    def _losses(self, sides: list[Array] | None, out: Array) -> Array | None:
+        """Write the losses of a block; None where they may be others."""
         if sides is None:
-            return False
+            return None
         ops, (t, up, down, tail) = self.plan.ops, sides
         tail = ops.exp(ops.subtract(down, up, out=tail), out=tail)
         tail = ops.log1p(tail, out=tail)
@@ -103,7 +75,7 @@ class ByPairs(ByRows):
         up *= t
         out = ops.subtract(tail, down, out=out)
         out -= up
-        return ops.finite(out)
+        return out if ops.finite(out) else None
 
     def _slope(self, sides: list[Array] | None) -> Array | None:
         """The derivatives of a block; None where they may be others."""

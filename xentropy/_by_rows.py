@@ -2,75 +2,86 @@
 
 Nothing is summed over rows, so a block makes its own part of the values, of what a pullback needs,
 and of the gradient by the first leaf. Beside these there are a few blocks, where the operations of
-a whole array would each have made another one as large. Of finite rows without a mask the softmax,
-its logarithm and the logsumexp are made in place; all else is the rule's own form, block by block.
+a whole array would each have made another one as large. A kind of rules that has a way in place
+says so in a class of its own, and leaves to this one what that way does not know.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
-from xentropy import _inplace
 from xentropy._blocks import Block, Buffers, blocks, wide
 from xentropy._divergence import Divergence
-from xentropy._inplace import Found
 from xentropy._known import Plan, cut
-from xentropy._maps import Entropy, LogSumExp, Rest, Sigmoid, Softmax, SumRest
+from xentropy._maps import Entropy, LogSumExp, Sigmoid, Softmax
 from xentropy._pair import PairLoss
 from xentropy._rows import Leaves
 from xentropy._score import RowScore
-from xentropy._stats import Coefficients
 from xentropy._threads import share, taken
 from xentropy._typing import Array, Namespace
 
 Arrays = tuple[Array, ...]
-# In fewer entries operations cost more than what they do, and blocks would only be more of them.
-FEW = 1 << 16
 
 
-def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether rows are made each by itself, and enough of them that blocks pay."""
-    x: Array = leaves[0]
-    if type(rule) not in _AXIS or 0 in x.shape or x.ndim == 0:
-        return False
-    return _AXIS[type(rule)](rule, x) is not None and (
-        math.prod(x.shape) >= FEW or _in_place(rule, leaves)
-    )
+def class_axis(rule: Any, x: Array) -> int | None:
+    """The axis that is whole in every block; None of rules that are not cut into rows."""
+    known = _AXIS.get(type(rule))
+    return None if known is None else known(rule, x)
 
 
 def _of_sum(rule: LogSumExp, _: Array) -> int | None:
     return rule.axes[0] if len(rule.axes) == 1 else None
 
 
-# The axis that is whole in every block; None where there is none to cut along.
 _AXIS: dict[type, Callable[[Any, Array], int | None]] = {
     Softmax: lambda rule, _: rule.axis,
     Entropy: lambda rule, _: rule.axis,
     LogSumExp: _of_sum,
-    RowScore: lambda rule, _: rule.loss.axis,
+    RowScore: lambda rule, _: rule.axis,
     Sigmoid: lambda _, x: x.ndim,  # none of its axes
     PairLoss: lambda _, x: x.ndim,
     Divergence: lambda rule, _: rule.axis,
 }
 
 
-def _in_place(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether finite rows can be made in place: without a mask, without factors, without a sign."""
-    known = type(rule) is Softmax or (type(rule) is LogSumExp and not rule.signed)
-    return known and all(leaf is None for leaf in leaves[1:])
+class Work(NamedTuple):
+    """One call: its leaves, and where values and residuals go, in this order.
+
+    Of a pullback ``made`` are the residuals, ``bars`` the gradients by the values, ``gradient`` the
+    place of the one by the first leaf.
+    """
+
+    xp: Namespace
+    leaves: tuple[Array | None, ...]
+    made: Arrays
+    bars: tuple[Array | None, ...] = ()
+    wanted: tuple[bool, ...] = ()
+    gradient: Array | None = None
+
+    @property
+    def x(self) -> Array:
+        """The first leaf."""
+        return self.leaves[0]
+
+    @property
+    def bar(self) -> Array:
+        """The gradient by the first value."""
+        return self.bars[0]
 
 
 @dataclass(frozen=True)
 class ByRows:
-    """A rule that `suits`, with the plan that its rows are visited by."""
+    """A rule with the plan that its rows are visited by."""
 
     rule: Any
     plan: Plan
+
+    HANDS: ClassVar[int] = 0
+    """In how many buffers a block is made in place."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,11 +113,8 @@ class ByRows:
 
     def _observed(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
         with self.plan.ops.quiet():
-            in_place = _in_place(self.rule, leaves)
-            make = self._known_room if in_place else self._room
-            values, left = make(xp, leaves)
-            work = partial(self._visit, xp, leaves, (*values, *left), in_place)
-            share(work, self._cuts(leaves), self.plan.threads, self.plan.ops.quiet)
+            values, left = self._room(xp, leaves)
+            self._shared(self._visit, Work(xp, leaves, (*values, *left)))
             return values, left
 
     def pullback(
@@ -124,27 +132,24 @@ class ByRows:
             return self.rule.pullback(  # type: ignore[no-any-return]
                 xp, leaves, residuals, bars, wanted, again=again
             )
-        gradient = self._gradient(xp, leaves, residuals, bars, wanted)
+        gradient = self._gradient(Work(xp, leaves, tuple(residuals), bars, wanted))
         return (gradient, *(None,) * (len(leaves) - 1))
 
-    def _gradient(
-        self,
-        xp: Namespace,
-        leaves: tuple[Array | None, ...],
-        residuals: Arrays,
-        bars: tuple[Array | None, ...],
-        wanted: tuple[bool, ...],
-    ) -> Array:
+    def _gradient(self, work: Work) -> Array:
         with self.plan.ops.quiet():
-            gradient = self.plan.ops.result(leaves[0])
-            work = partial(self._pull, xp, leaves, residuals, bars, wanted, gradient)
-            share(work, self._cuts(leaves), self.plan.threads, self.plan.ops.quiet)
+            gradient = self.plan.ops.result(work.x)
+            self._shared(self._pull, work._replace(gradient=gradient))
             return gradient
 
     # Blocks.
 
+    def _shared(self, take: Callable[[Work, deque[Block]], None], work: Work) -> None:
+        """Have all blocks taken, by as many threads as the plan has."""
+        blocks_ = self._cuts(work.leaves)
+        share(partial(take, work), blocks_, self.plan.threads, self.plan.ops.quiet)
+
     def _axis(self, x: Array) -> int:
-        axis = _AXIS[type(self.rule)](self.rule, x)
+        axis = class_axis(self.rule, x)
         return x.ndim if axis is None else axis
 
     def _cuts(self, leaves: tuple[Array | None, ...]) -> tuple[Block, ...]:
@@ -183,17 +188,6 @@ class ByRows:
 
     # Room for values and residuals.
 
-    def _known_room(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
-        """Of what is made in place."""
-        x: Array = leaves[0]
-        rule, ops = self.rule, self.plan.ops
-        kept = self._full(x, 1, x.ndim)
-        peak, rest = (ops.buffer(kept, rule.dtype, x) for _ in range(2))
-        if type(rule) is Softmax:
-            return (ops.result(x),), Rest(peak, rest)
-        shape = kept if rule.keepdims else self._full(x, 1, x.ndim - 1)
-        return (ops.buffer(shape, rule.dtype, x),), SumRest(peak, rest, xp.zeros_like(peak))
-
     def _room(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
         """By what is made of the first row."""
         x: Array = leaves[0]
@@ -218,91 +212,53 @@ class ByRows:
         here = (length,) if ndim == x.ndim and axis < x.ndim else ()
         return (*shape[:axis], *here, *shape[axis + 1 :])
 
+    def _buffers(self, work: Work) -> Buffers:
+        """What a thread makes its blocks in."""
+        make = partial(self.plan.ops.buffer, dtype=self.rule.dtype, like=work.x)
+        return Buffers(make, self.HANDS)
+
     # Visits.
 
-    def _visit(
-        self,
-        xp: Namespace,
-        leaves: tuple[Array | None, ...],
-        room: Arrays,
-        in_place: bool,
-        left: deque[Block],
-    ) -> None:
-        """Take blocks until none is left."""
-        x: Array = leaves[0]
-        make = partial(self.plan.ops.buffer, dtype=self.rule.dtype, like=x) if in_place else None
-        buffers = None if make is None else Buffers(make, 2)
+    def _visit(self, work: Work, left: deque[Block]) -> None:
+        """Take blocks until none is left, and write the values and residuals of each."""
+        x, room = work.x, self._buffers(work)
         for block in taken(left):
-            if buffers is not None:
-                into = tuple(self._part(x, array, block) for array in room)
-                if self._made(x[block], into, buffers):
-                    continue
-            values, residuals = self.rule.forward(xp, self._cut(leaves, block))
-            for place, part in _once(room, (*values, *residuals)):
-                self.plan.ops.copy(part, out=self._part(x, place, block))
+            places = tuple(self._part(x, array, block) for array in work.made)
+            made = self._values(work, block, places, room)
+            if made is None:
+                values, residuals = self.rule.forward(work.xp, self._cut(work.leaves, block))
+                made = (*values, *residuals)
+            parts = dict(zip(map(id, work.made), zip(made, places, strict=True), strict=True))
+            for part, place in parts.values():  # a value that is a residual too goes there once
+                self._write(part, place)
 
-    def _made(self, x: Array, into: Arrays, room: Buffers) -> bool:
-        """Make finite rows in place; False where there are others."""
-        ops, rule, axis = self.plan.ops, self.rule, self._axis(x)
-        value, peak, rest, *_ = into
-        spare, buffer = room.of(x.shape)
-        softmax = type(rule) is Softmax
-        direct = softmax and value.dtype == rule.dtype
-        temperature = rule.temperature if softmax else 1.0
-        exp = value if direct else buffer
-        how: dict[str, Any] = {"axis": axis, "temperature": temperature}
-        scores = self._widened(x, spare)
-        seen = _inplace.visit(ops, scores, Coefficients(), **how, buffer=exp, spare=spare)
-        if seen is None:
-            return False
-        found = seen[0]
-        ops.copy(found.peak, out=peak)
-        ops.copy(found.rest, out=rest)
-        made = self._told(x, found, exp, spare)
-        if made is not value:
-            ops.copy(made, out=value)
-        return True
-
-    def _told(self, x: Array, found: Found, exp: Array, spare: Array) -> Array:
-        """The values, of what a visit has found; those of a softmax lie over its exponentials."""
-        ops, rule = self.plan.ops, self.rule
-        if type(rule) is not Softmax:
-            made = found.peak + ops.log1p(found.rest)
-            return made if rule.keepdims else ops.squeeze(made, self._axis(x))
-        if rule.log:
-            return self._logs(x, found, exp, spare)
-        return ops.multiply(exp, ops.reciprocal(found.rest + ops.ONE), out=exp)
-
-    def _logs(self, x: Array, found: Found, out: Array, spare: Array) -> Array:
-        """The logarithm of the softmax: nothing cancels where the largest logit goes first."""
-        ops = self.plan.ops
-        out = ops.subtract(self._widened(x, spare), found.peak, out=out)
-        if self.rule.temperature != 1.0:
-            out /= self.rule.temperature
-        return ops.subtract(out, ops.log1p(found.rest), out=out)
-
-    def _widened(self, x: Array, spare: Array) -> Array:
-        return x if x.dtype == self.rule.dtype else self.plan.ops.copy(x, out=spare)
-
-    def _pull(
-        self,
-        xp: Namespace,
-        leaves: tuple[Array | None, ...],
-        residuals: Arrays,
-        bars: tuple[Array | None, ...],
-        wanted: tuple[bool, ...],
-        gradient: Array,
-        left: deque[Block],
-    ) -> None:
+    def _pull(self, work: Work, left: deque[Block]) -> None:
         """Take blocks until none is left, and write the gradient of each."""
-        x: Array = leaves[0]
+        room = self._buffers(work)
         for block in taken(left):
-            here = tuple(self._part(x, array, block) for array in residuals)
-            asked = tuple(None if bar is None else self._part(x, bar, block) for bar in bars)
-            found = self.rule.pullback(xp, self._cut(leaves, block), here, asked, wanted)
-            self.plan.ops.copy(found[0], out=gradient[block])
+            place = self._part(work.x, work.gradient, block)
+            made = self._slopes(work, block, place, room)
+            self._write(self._by_rule(work, block) if made is None else made, place)
 
+    def _by_rule(self, work: Work, block: Block) -> Array:
+        """The gradient of a block as the rule makes it."""
+        x = work.x
+        here = tuple(self._part(x, array, block) for array in work.made)
+        asked = tuple(None if bar is None else self._part(x, bar, block) for bar in work.bars)
+        leaves = self._cut(work.leaves, block)
+        return self.rule.pullback(work.xp, leaves, here, asked, work.wanted)[0]
 
-def _once(room: Arrays, made: Arrays) -> Iterable[tuple[Array, Array]]:
-    """Places with what is made for them, of which a value and a residual may be the same."""
-    return {id(place): (place, part) for place, part in zip(room, made, strict=True)}.values()
+    def _write(self, made: Array, place: Array) -> None:
+        """Write what was made elsewhere than in its place."""
+        if made is not place:
+            self.plan.ops.copy(made, out=place)
+
+    def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
+        """The values and residuals of a block, made in place; None where the rule makes them."""
+
+    def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
+        """The gradient of a block, made in place; None where the rule makes it."""
+
+    def widened(self, x: Array, room: Array) -> Array:
+        """Entries in the dtype of the computation, in a buffer where theirs is another."""
+        return x if x.dtype == self.rule.dtype else self.plan.ops.copy(x, out=room)

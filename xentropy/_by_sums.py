@@ -1,25 +1,46 @@
-"""Losses of rows that are summed: the rows in blocks, each by itself, and their sum at the end.
+"""Which way in blocks a rule has; and losses of rows that are summed: their sum comes at the end.
 
 So the sum is the same however the rows were cut.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 from xentropy import _reduction as reduction_
-from xentropy._by_pairs import ByPairs, plain
-from xentropy._by_rows import Arrays, ByRows
+from xentropy._by_divergence import ByDivergence
+from xentropy._by_pairs import ByPairs
+from xentropy._by_rows import Arrays, ByRows, Work, class_axis
+from xentropy._by_shares import ByShares
+from xentropy._by_sigmoids import BySigmoids
 from xentropy._known import Plan
+from xentropy._maps import LogSumExp, Softmax
 from xentropy._typing import Array, Namespace
+
+# In fewer entries operations cost more than what they do, and blocks would only be more of them.
+FEW = 1 << 16
+# Of these an operation in place costs less than one that makes an array, however few they are.
+_SHORT = (Softmax, LogSumExp)
+
+
+def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether rows are made each by itself, and enough of them that blocks pay."""
+    x: Array = leaves[0]
+    if class_axis(rule, x) is None or 0 in x.shape or x.ndim == 0:
+        return False
+    return math.prod(x.shape) >= FEW or (type(rule) in _SHORT and ByShares.takes(rule, leaves))
 
 
 def in_blocks(rule: Any, leaves: tuple[Array | None, ...], plan: Plan) -> ByRows:
-    """A rule that `_by_rows.suits`, evaluated in blocks."""
+    """A rule that `suits`, evaluated in blocks: in place where that is known how to."""
     if getattr(rule, "reduction", "none") != "none":
         return BySums(rule, plan)
-    return ByPairs(rule, plan) if plain(rule, leaves) else ByRows(rule, plan)
+    for way in (ByShares, BySigmoids, ByPairs, ByDivergence):
+        if way.takes(rule, leaves):
+            return way(rule, plan)
+    return ByRows(rule, plan)
 
 
 @dataclass(frozen=True)
@@ -35,18 +56,10 @@ class BySums(ByRows):
         how = self.rule.reducer(xp, leaves, left)
         return (reduction_.reduce(xp, losses, how),), left
 
-    def _gradient(
-        self,
-        xp: Namespace,
-        leaves: tuple[Array | None, ...],
-        residuals: Arrays,
-        bars: tuple[Array | None, ...],
-        wanted: tuple[bool, ...],
-    ) -> Array:
+    def _gradient(self, work: Work) -> Array:
         """The gradient by the first leaf, of which every row is worth what the sum makes of it."""
-        share = reduction_.spread(xp, self.rule.reducer(xp, leaves, residuals), bars[0])
-        x: Array = leaves[0]
-        axis = self._axis(x)
-        shape = tuple(x.shape)
+        xp, leaves, residuals, *_ = work
+        share = reduction_.spread(xp, self.rule.reducer(xp, leaves, residuals), work.bar)
+        axis, shape = self._axis(work.x), tuple(work.x.shape)
         rows = xp.broadcast_to(share, shape[:axis] + shape[axis + 1 :])
-        return self._each(leaves)._gradient(xp, leaves, residuals, (rows,), wanted)
+        return self._each(leaves)._gradient(work._replace(bars=(rows,)))

@@ -73,12 +73,16 @@ class Ops(Protocol):
         """x - floor(x) of numbers that are not negative."""
         ...
 
-    def reciprocal(self, x: Array) -> Array:
+    def reciprocal(self, x: Array, *, out: Array | None = None) -> Array:
         """1 / x."""
         ...
 
     def divide(self, a: Numbers, x: Array) -> Array:
         """a / x."""
+        ...
+
+    def log(self, x: Array, *, out: Array) -> Array:
+        """log(x), NaN where x is below 0."""
         ...
 
     def log1p(self, x: Array, *, out: Array | None = None) -> Array:
@@ -241,12 +245,18 @@ def _exponentials(
 ) -> tuple[Array, Array | None, Array | None, Array]:
     """The maxima, how far labels lie below, the gap of other coefficients, the exponentials."""
     peak = ops.max(scores, axis)
-    below = ops.subtract(scores, peak, out=buffer)
-    if temperature != 1.0:
-        below /= temperature
+    below = beneath(ops, scores, peak, temperature, out=buffer)
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = _gap(ops, below, t, axis, spare)
     return peak, depth, gap, ops.exp(below, out=below)
+
+
+def beneath(ops: Ops, scores: Array, peak: Array, temperature: float, *, out: Array) -> Array:
+    """(x - m) / T."""
+    out = ops.subtract(scores, peak, out=out)
+    if temperature != 1.0:
+        out /= temperature
+    return out
 
 
 # In rows of fewer classes an entry of its own for each row costs more than another visit.

@@ -65,12 +65,13 @@ def known(
     if not (rule.hard and in_place):
         return _weighed(chosen, rule, leaves, cuts, later=later)
     bare = leaves.class_weights is None and leaves.sample_weights is None
-    if bare and rule.label_smoothing == 0 and _none_ignored(chosen.xp, rule, leaves):
+    if bare and rule.label_smoothing == 0 and none_ignored(chosen.xp, rule, leaves):
         return _plain(chosen, rule, leaves)
     return _weighted(chosen, rule, leaves)
 
 
-def _none_ignored(xp: Namespace, rule: RowLoss, leaves: Leaves) -> bool:
+def none_ignored(xp: Namespace, rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether every row of labels counts."""
     if rule.ignore_index is None:
         return True
     info = xp.iinfo(leaves.targets.dtype)
@@ -159,7 +160,7 @@ def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
     xp, scale = chosen.xp, None
     if leaves.sample_weights is not None:
         scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
-    if not rule.hard or _none_ignored(xp, rule, leaves):
+    if not rule.hard or none_ignored(xp, rule, leaves):
         return scale
     kept = xp.expand_dims(leaves.targets != rule.ignore_index, axis=rule.axis)
     return xp.astype(kept, rule.dtype) if scale is None else xp.where(kept, scale, 0 * scale)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xentropy import _stats, _targets
 from xentropy._rows import Leaves, Left, RowLoss, Visit
 from xentropy._stats import times
-from xentropy._typing import Array, Judged, Namespace
+from xentropy._typing import Array, DType, Judged, Namespace
 
 
 class Bars(NamedTuple):
@@ -46,6 +46,16 @@ class RowScore:
     def names(self) -> tuple[str, ...]:
         """The leaves as the public function calls them."""
         return self.loss.names
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the computation."""
+        return self.loss.dtype
+
+    @property
+    def axis(self) -> int:
+        """The axis of the classes."""
+        return self.loss.axis
 
     def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
         """The labels, as those of the loss."""

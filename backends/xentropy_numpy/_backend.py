@@ -9,8 +9,7 @@ import numpy as np
 
 from xentropy import _plans, _schedule
 from xentropy._backend import Backend, Rule
-from xentropy._by_rows import suits
-from xentropy._by_sums import in_blocks
+from xentropy._by_sums import in_blocks, suits
 from xentropy._known import Plan
 from xentropy._typing import Array, Kind, Namespace
 from xentropy_numpy import _mutable

@@ -17,6 +17,7 @@ from xentropy._typing import Array, DType
 divide = np.divide
 exp = np.exp
 expm1 = np.expm1
+log = np.log
 log1p = np.log1p
 reciprocal = np.reciprocal
 where = np.where

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from xentropy import _schedule
 from xentropy._backend import Rule
-from xentropy._by_rows import suits
+from xentropy._by_sums import suits
 from xentropy._dispatch import backend_of
 from xentropy._known import Plan
 from xentropy._typing import Array

@@ -11,8 +11,7 @@ import torch
 
 from xentropy import _errors, _fused, _plans, _schedule
 from xentropy._backend import Backend, Rule
-from xentropy._by_rows import suits
-from xentropy._by_sums import in_blocks
+from xentropy._by_sums import in_blocks, suits
 from xentropy._known import Plan
 from xentropy._options import Options, current
 from xentropy._sharded import Sharded

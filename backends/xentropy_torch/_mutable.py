@@ -18,6 +18,7 @@ subtract = torch.subtract
 multiply = torch.multiply
 exp = torch.exp
 expm1 = torch.expm1
+log = torch.log
 log1p = torch.log1p
 reciprocal = torch.reciprocal
 where = torch.where

@@ -1,0 +1,83 @@
+"""The divergence of softmaxes from probabilities in place: the sum of t (log t + log1p(r) + d).
+
+d is (m - x) / T. Where t is 0 its logarithm is taken of the smallest number beside it, which the
+product with 0 takes away again: to any other t that adds nothing, or its last place. The gradient
+is that of cross-entropy, w p - t. Rows that are not finite, and targets that are logits or
+log-probabilities, are left to the rule, and so is what is weighed or masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xentropy import _inplace
+from xentropy._blocks import Block, Buffers
+from xentropy._by_rows import Arrays, ByRows, Work
+from xentropy._divergence import Divergence, Leaves
+from xentropy._inplace import Found, Rows
+from xentropy._stats import Coefficients
+from xentropy._typing import Array
+
+
+@dataclass(frozen=True)
+class ByDivergence(ByRows):
+    """A divergence from probabilities that nothing weighs."""
+
+    HANDS: ClassVar[int] = 4
+
+    @staticmethod
+    def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+        """Whether a rule is one of these."""
+        if type(rule) is not Divergence or rule.targets_are != "probabilities":
+            return False
+        given = Leaves(*leaves)
+        return given.sample_weights is None and given.where is None
+
+    def _given(self, work: Work, block: Block, room: list[Array]) -> tuple[Array, Array]:
+        """The logits and the targets of a block, widened into the last two buffers."""
+        given = Leaves(*work.leaves)
+        x, t = given.logits[block], given.targets[block]
+        return self.widened(x, room[2]), self.widened(t, room[3])
+
+    def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
+        ops, rule = self.plan.ops, self.rule
+        hands = room.of(work.x[block].shape)
+        (x, t), (exp, spare, *_) = self._given(work, block, hands), hands
+        how: dict[str, Any] = {"axis": rule.axis, "temperature": rule.temperature}
+        seen = _inplace.visit(ops, x, Coefficients(), **how, buffer=exp, spare=spare)
+        if seen is None:
+            return None
+        (peak, rest, *_), _ = seen
+        ratio = _inplace.beneath(ops, x, peak, rule.temperature, out=spare)
+        ratio = ops.subtract(self._log(t, exp), ratio, out=ratio)
+        ratio += ops.log1p(rest)
+        made = ops.sum(ops.multiply(ratio, t, out=ratio), rule.axis)
+        if not ops.finite(made):
+            return None
+        value = ops.squeeze(made, rule.axis) if rule.reduction == "none" else made
+        return value, made, ops.sum(t, rule.axis), peak, rest
+
+    def _log(self, t: Array, room: Array) -> Array:
+        """The logarithm of targets, finite where they are 0."""
+        least = float(self.plan.xp.finfo(self.rule.dtype).smallest_normal)
+        least *= float(self.plan.xp.finfo(self.rule.dtype).eps)
+        room = self.plan.ops.subtract(t, -least, out=room)
+        return self.plan.ops.log(room, out=room)
+
+    def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
+        ops, rule = self.plan.ops, self.rule
+        hands, whole = room.of(place.shape), work.x
+        (x, t), (exp, spare, *_) = self._given(work, block, hands), hands
+        _, mass, peak, rest = (self._part(whole, array, block) for array in work.made)
+        bar = ops.unsqueeze(self._part(whole, work.bar, block), rule.axis)
+        if not (ops.finite(peak) and ops.finite(rest) and ops.finite(mass)):
+            return None
+        below = _inplace.beneath(ops, x, peak, rule.temperature, out=exp)
+        found, rows = Found(peak, rest, None, None), Rows(Coefficients(dense=t), mass)
+        sharp = ops.smallest(rest) < 1
+        out = place if place.dtype == exp.dtype else exp
+        how = (bar, rule.temperature, sharp)
+        return _inplace.gradient(
+            ops, ops.exp(below, out=exp), found, rows, *how, out=out, spare=spare
+        )

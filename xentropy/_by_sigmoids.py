@@ -1,0 +1,72 @@
+"""The sigmoid and its logarithm in place: 1 / (1 + e^-x), and min(x, 0) - log1p(e^-|x|).
+
+Both lose nothing on either side, as long as no exponential overflows and no value lies below the
+normal range; entries farther from 0, infinities and NaN are left to the rule.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xentropy._blocks import Block, Buffers
+from xentropy._by_rows import Arrays, ByRows, Work
+from xentropy._maps import Sigmoid
+from xentropy._typing import Array
+
+
+@dataclass(frozen=True)
+class BySigmoids(ByRows):
+    """A sigmoid, or its logarithm."""
+
+    HANDS: ClassVar[int] = 2
+
+    @staticmethod
+    def takes(rule: Any, _leaves: tuple[Array | None, ...]) -> bool:
+        """Whether a rule is one of these."""
+        return type(rule) is Sigmoid
+
+    def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
+        one, other = room.of(places[0].shape)
+        out = places[0] if places[0].dtype == self.rule.dtype else one
+        x = self.widened(work.x[block], other)
+        if self.rule.log:
+            made = self._log(x, out, other)
+        else:
+            made = self._plain(x, -self.plan.ops.ONE, out) if self._within(x, low=True) else None
+        return None if made is None else (made,)
+
+    def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
+        """p (1 - p), or of the logarithm 1 - p, which is the sigmoid of -x."""
+        ops, bar, (one, other) = self.plan.ops, work.bar, room.of(place.shape)
+        x = self.widened(work.x[block], one)
+        if not self._within(x, low=not self.rule.log, high=True):
+            return None
+        p = self._plain(x, ops.ONE, other)
+        if not self.rule.log:
+            e = ops.exp(x, out=one)
+            p = ops.multiply(ops.multiply(e, p, out=e), p, out=p)
+        return ops.multiply(p, bar[block], out=p)
+
+    def _within(self, x: Array, *, low: bool = False, high: bool = False) -> bool:
+        """Whether no entry is so far from 0 that its exponential, or the sigmoid, is not normal."""
+        reach = -math.log(float(self.plan.xp.finfo(self.rule.dtype).smallest_normal))
+        least, most = self.plan.ops.extremes(x)
+        return (not low or least > -reach) and (not high or most < reach)
+
+    def _plain(self, x: Array, sign: Any, out: Array) -> Array:
+        """1 / (1 + e^(sign x))."""
+        ops = self.plan.ops
+        out = ops.exp(ops.multiply(x, sign, out=out), out=out)
+        out += ops.ONE
+        return ops.reciprocal(out, out=out)
+
+    def _log(self, x: Array, out: Array, room: Array) -> Array | None:
+        """min(x, 0) - log1p(e^-|x|); None where an entry is not finite."""
+        ops = self.plan.ops
+        up = ops.above(x, out=out)
+        down = ops.subtract(x, up, out=room)
+        tail = ops.exp(ops.subtract(down, up, out=out), out=out)
+        out = ops.subtract(down, ops.log1p(tail, out=tail), out=out)
+        return out if ops.finite(out) else None
