@@ -69,7 +69,7 @@ class ByPairs(ByRows):
             return None
         ops, (t, up, down, tail) = self.plan.ops, sides
         tail = ops.exp(ops.subtract(down, up, out=tail), out=tail)
-        tail = ops.log1p(tail, out=tail)
+        tail = ops.log1p_many(tail, out=tail)
         down *= t
         t -= ops.ONE
         up *= t

@@ -68,5 +68,5 @@ class BySigmoids(ByRows):
         up = ops.above(x, out=out)
         down = ops.subtract(x, up, out=room)
         tail = ops.exp(ops.subtract(down, up, out=out), out=out)
-        out = ops.subtract(down, ops.log1p(tail, out=tail), out=out)
+        out = ops.subtract(down, ops.log1p_many(tail, out=tail), out=out)
         return out if ops.finite(out) else None

@@ -89,6 +89,10 @@ class Ops(Protocol):
         """log(1 + x)."""
         ...
 
+    def log1p_many(self, x: Array, *, out: Array) -> Array:
+        """log(1 + x) of many entries from 0 to 1, however it takes least time."""
+        ...
+
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """a where the condition holds, else b."""
         ...

@@ -130,6 +130,20 @@ def _parts(x: Array) -> Iterator[Any]:
     yield from (slice(start, start + step) for start in range(0, len(x), step))
 
 
+def log1p_many(x: Array, *, out: Array) -> Array:
+    """log(1 + x) by the logarithm of u = 1 + x, which takes a quarter of the time of log1p.
+
+    What u has rounded away, x - (u - 1), is worth 1 / u of itself in the logarithm.
+    """
+    for part in _parts(x):
+        u = x[part] + ONE
+        lost = u - ONE
+        np.subtract(x[part], lost, out=lost)
+        lost /= u
+        np.add(np.log(u, out=u), lost, out=out[part])
+    return out
+
+
 def _folded(x: Array) -> Array:
     """The sums of parts of a long last axis, and what is left over; a short one as it is."""
     parts = -(-x.shape[-1] // _LONG)

@@ -19,7 +19,7 @@ multiply = torch.multiply
 exp = torch.exp
 expm1 = torch.expm1
 log = torch.log
-log1p = torch.log1p
+log1p = log1p_many = torch.log1p
 reciprocal = torch.reciprocal
 where = torch.where
 fraction = torch.frac
