@@ -27,6 +27,8 @@ from xentropy._typing import Array, DType
 
 # A number stands for an array of rows whose entries are all equal.
 Numbers = Any
+# f of a surprisal, or its derivative, see `_links`.
+Curve = Callable[[Array], Array]
 
 
 class Ops(Protocol):
@@ -317,25 +319,45 @@ def _sharp(ops: Ops, exp: Array, total: Array, axis: int, spare: Array | None) -
     return below + ties
 
 
-def losses(ops: Ops, found: Found, rows: Rows, temperature: float) -> Array:
-    """w log1p(r) + g + z lse^2 of every row."""
+def losses(
+    ops: Ops, found: Found, rows: Rows, temperature: float, curve: Curve | None = None
+) -> Array:
+    """w log1p(r) + g + z lse^2 of every row; with a curve, of labels alone, t f(q) + z lse^2."""
     tail = ops.log1p(found.rest)
-    value = tail if _is_one(rows.mass) else tail * rows.mass
-    if found.depth is not None:
-        value = value - _own_gap(ops, found.depth, rows.t.on)
-    if found.gap is not None:
-        value += found.gap
+    if curve is None:
+        value = _straight(ops, tail, found, rows)
+    else:
+        value = _own(ops, curve(tail - found.depth), rows.t.on)
     if rows.z is None:
         return value
     lse = found.peak / temperature + tail
     return value + rows.z * lse * lse
 
 
-def _own_gap(ops: Ops, depth: Array, on: Numbers) -> Array:
-    """t (x - m) / T of the label, 0 where it has no weight."""
+def _straight(ops: Ops, tail: Array, found: Found, rows: Rows) -> Array:
+    """w log1p(r) + g of every row."""
+    value = tail if _is_one(rows.mass) else tail * rows.mass
+    if found.depth is not None:
+        value = value - _own(ops, found.depth, rows.t.on)
+    if found.gap is not None:
+        value += found.gap
+    return value
+
+
+def _own(ops: Ops, value: Array, on: Numbers) -> Array:
+    """The label's share, t times a value of its own, 0 where it has no weight."""
     if isinstance(on, float):
-        return depth if on == 1.0 else depth * on
-    return ops.where(on == 0, ops.zeros(depth), depth * on)
+        return value if on == 1.0 else value * on
+    return ops.where(on == 0, ops.zeros(value), value * on)
+
+
+def bent(ops: Ops, found: Found, rows: Rows, slope: Curve) -> Rows:
+    """Rows of labels alone with t f'(q) for t: the gradient of what a curve f makes of q is theirs.
+
+    Their z is as it was, for it weighs what no curve bends.
+    """
+    factor = slope(ops.log1p(found.rest) - found.depth)
+    return rows._replace(mass=factor * rows.mass, own=factor * rows.own)
 
 
 def _is_one(x: Numbers) -> bool:

@@ -46,14 +46,16 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
 
 
 def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether blocks can be visited in place: of a loss of logits that no link bends.
+    """Whether blocks can be visited in place: of a loss of logits that alpha does not balance.
 
-    With a mask only labels: in place, 0 times the infinity of a class that takes no part is NaN.
-    Any other loss is visited in the general form, block by block.
+    With a link only labels: it bends one surprisal of each row, as any other class has no
+    coefficient. With a mask only labels as well: in place, 0 times the infinity of a class that
+    takes no part is NaN. Any other loss is visited in the general form, block by block.
     """
-    if rule.source != "logits" or rule.link is not None or leaves.alpha is not None:
+    if rule.source != "logits" or leaves.alpha is not None:
         return False
-    return leaves.where is None or (rule.hard and rule.label_smoothing == 0)
+    labels_alone = rule.hard and rule.label_smoothing == 0
+    return labels_alone or (rule.link is None and leaves.where is None)
 
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
@@ -137,7 +139,7 @@ def _parts(rule: RowLoss, gradient: Array | None, *, in_place: bool) -> int:
     Labels alone ask for one buffer, as a rule, which may be the gradient itself; all else for
     three, or more.
     """
-    if not (in_place and rule.bare):
+    if not (in_place and rule.of_labels):
         return 4
     return 1 if gradient is not None and gradient.dtype == rule.dtype else 2
 

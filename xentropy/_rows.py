@@ -88,11 +88,16 @@ class RowLoss:
         return _OF_LOG_PROBS if self.source == "log_probabilities" else Leaves._fields
 
     @property
-    def bare(self) -> bool:
-        """Whether it is the surprisal of labels, of logits as they are."""
-        if not self.hard or self.source != "logits" or self.link is not None:
+    def of_labels(self) -> bool:
+        """Whether it is a function of the surprisal of labels, of logits as they are."""
+        if not self.hard or self.source != "logits":
             return False
         return self.label_smoothing == 0 and self.softcap is None and self.z_loss == 0
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is that surprisal itself."""
+        return self.link is None and self.of_labels
 
     def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
         """The labels, if the targets are some, of how many classes, and which is ignored."""

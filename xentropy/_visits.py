@@ -157,9 +157,16 @@ def _write(
     # Logits that the chain needs must not be written over by their gradient, nor targets.
     direct = into.dtype == exp.dtype and rule.softcap is None and (rule.hard or not task.over)
     out, how = into if direct else exp, (rule.temperature, sharp)
+    rows = _bent(task, found, rows)
     made = _inplace.gradient(ops, exp, found, rows, bar, *how, out=out, spare=spare)
     if not direct:
         ops.copy(rule.chain(task.plan.xp, leaves, made), out=into)
+
+
+def _bent(task: Task, found: Found, rows: Rows) -> Rows:
+    """The rows of the cross-entropy that has the gradient of the loss: a link bends them."""
+    (xp, ops, *_), link = task.plan, task.rule.link
+    return rows if link is None else _inplace.bent(ops, found, rows, partial(link.slope, xp))
 
 
 def _visit_any(task: Task, leaves: Leaves, block: Block | None) -> Array:
@@ -237,8 +244,10 @@ def _finish(task: Task, block: Block | None, found: Found, done: Array | None = 
     """The losses of visited rows; the gradient at their labels goes to its place."""
     rows = _rows_of(task.rows, block)
     if task.gradient is not None and task.rule.hard:
-        _finish_labels(task, block, found, rows, done)
-    return _inplace.losses(task.plan.ops, found, rows, task.rule.temperature)
+        _finish_labels(task, block, found, _bent(task, found, rows), done)
+    (xp, ops, *_), link = task.plan, task.rule.link
+    curve = None if link is None else partial(link.value, xp)
+    return _inplace.losses(ops, found, rows, task.rule.temperature, curve)
 
 
 def _finish_labels(
