@@ -12,6 +12,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import numpy as np
 import oracle
 import pytest
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xentropy as xe
-from xentropy import _blocks, _direct_visits, _few, _inplace, _known, _plans, _threads
+from xentropy import _blocks, _direct_visits, _few, _inplace, _known, _plans, _threads, _visits
 from xentropy._options import current
 from xentropy_numpy import _mutable
 
@@ -73,9 +74,10 @@ def problem(shape: tuple[int, ...], axis: int, *, hard: bool) -> tuple[np.ndarra
 
 
 def as_options(framework: Framework, options: dict[str, Any]) -> dict[str, Any]:
-    dtypes = {"class_weights": "float64", "where": "bool", "sample_weights": "float64"}
     return {
-        name: framework.array(value, dtypes[name]) if name in dtypes else value
+        name: framework.array(value, "bool" if name == "where" else "float64")
+        if np.ndim(value)
+        else value
         for name, value in options.items()
     }
 
@@ -199,8 +201,24 @@ def test_other_losses_are_cut_too(
         np.testing.assert_allclose(ours, other, rtol=1e-13, atol=1e-15)
 
 
+# Losses with their own options, and what they make of the probability of a label.
+BENT: list[tuple[Any, dict[str, Any], Any]] = [
+    (xe.focal_loss, {}, lambda p: (1 - p) ** 2 * -np.log(p)),
+    (xe.focal_loss, {"gamma": 1.5}, lambda p: (1 - p) ** 1.5 * -np.log(p)),
+    (xe.poly_loss, {"epsilon": 0.5}, lambda p: 0.5 * (1 - p) - np.log(p)),
+    (xe.poly_loss, {"epsilon": -0.5}, lambda p: -0.5 * (1 - p) - np.log(p)),
+    (xe.generalized_cross_entropy, {"q": 0.5}, lambda p: (1 - np.sqrt(p)) * 2),
+]
+STRAIGHT: tuple[Any, dict[str, Any], Any] = (xe.cross_entropy, {}, lambda p: -np.log(p))
+
+
+def bent_title(case: Any) -> str:
+    return f"{case[0].__name__}{case[1] or ''}"
+
+
 @pytest.mark.backends(*IN_BLOCKS)
 @pytest.mark.parametrize(("shape", "axis"), [*SHAPES, ((5,), 0)])
+@pytest.mark.parametrize("case", [STRAIGHT, BENT[0], BENT[3], BENT[4]], ids=bent_title)
 @pytest.mark.parametrize(
     "options",
     [
@@ -214,30 +232,182 @@ def test_other_losses_are_cut_too(
 def test_few_logits_take_their_own_way(
     framework: Framework,
     monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    case: Any,
     shape: tuple[int, ...],
     axis: int,
-    options: dict[str, Any],
 ) -> None:
     """What has nothing but labels, none of which is ignored, is not cut into blocks at all."""
+    loss, own, curve = case
     x, labels = problem(shape, axis, hard=True)
     arrays = framework.array(x, "float64"), framework.array(labels, "int64")
 
     def exact(z: np.ndarray) -> Any:
-        return oracle.cross_entropy(z, labels, axis=axis, **options)
+        return oracle.cross_entropy(z, labels, axis=axis, curve=curve, **options)
 
     def refuse(*_: Any) -> Any:
         raise NotImplementedError
 
     monkeypatch.setattr(_plans, "_run", refuse)
-    value, grad = framework.value_and_grad(xe.cross_entropy, *arrays, axis=axis, **options)
+    value, grad = framework.value_and_grad(loss, *arrays, axis=axis, **own, **options)
     np.testing.assert_allclose(value, exact(x), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(grad, oracle.gradient(exact, x), rtol=1e-7, atol=1e-9)
-    alone = xe.cross_entropy(*arrays, axis=axis, **options)
+    alone = loss(*arrays, axis=axis, **own, **options)
     np.testing.assert_allclose(framework.numpy(alone), value, rtol=1e-15)
     more = {"reduction": "sum", "ignore_index": int(labels.flat[0])}, {"label_smoothing": 0.1}
     for other in more:
         with pytest.raises(NotImplementedError):
-            xe.cross_entropy(*arrays, axis=axis, **other)
+            loss(*arrays, axis=axis, **own, **other)
+
+
+# Losses that a link bends.
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize(("shape", "axis"), SHAPES[:2])
+@pytest.mark.parametrize("case", BENT, ids=bent_title)
+def test_bent_losses_of_labels_are_visited_in_place(
+    framework: Framework,
+    monkeypatch: pytest.MonkeyPatch,
+    case: Any,
+    shape: tuple[int, ...],
+    axis: int,
+    cut: dict[str, int],
+) -> None:
+    """With whatever weighs labels or logits; only smoothing goes to the general form."""
+    if cut is CUTS[1]:  # as long rows are visited
+        monkeypatch.setattr(_inplace, "LONG", 1)
+    loss, own, curve = case
+    x, labels = problem(shape, axis, hard=True)
+    weights = RNG.uniform(0.5, 2.0, size=rows_of(shape, axis))
+    weights.flat[0] = 0.0
+    cases = [options for options in OPTIONS + HARD if "label_smoothing" not in options]
+    cases += [{"sample_weights": weights, "ignore_index": 3, "normalizer": "valid"}]
+    if loss is xe.focal_loss:
+        cases += [{"alpha": 0.25}, {"alpha": WEIGHTS, "class_weights": WEIGHTS[::-1]}]
+
+    def refuse(*_: Any) -> Any:
+        raise NotImplementedError
+
+    monkeypatch.setattr(_visits, "_visit_any", refuse)
+    for options in cases:
+
+        def exact(z: np.ndarray, options: dict[str, Any] = options) -> Any:
+            return oracle.cross_entropy(z, labels, axis=axis, curve=curve, **options)
+
+        arrays = framework.array(x, "float64"), framework.array(labels, "int64")
+        given = {**own, **as_options(framework, options)}
+        with xe.options(**cut):
+            value, grad = framework.value_and_grad(loss, *arrays, axis=axis, **given)
+            alone = framework.numpy(loss(*arrays, axis=axis, **given))
+        np.testing.assert_allclose(value, exact(x), rtol=1e-11, atol=1e-14, err_msg=str(options))
+        np.testing.assert_allclose(alone, exact(x), rtol=1e-11, atol=1e-14, err_msg=str(options))
+        wanted = oracle.gradient(exact, x)
+        np.testing.assert_allclose(grad, wanted, rtol=1e-7, atol=1e-9, err_msg=str(options))
+
+
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"from_logits": False}], ids=str)
+def test_other_bent_losses_are_visited_in_the_general_form(
+    framework: Framework, options: dict[str, Any]
+) -> None:
+    """Smoothing bends the surprisal of every class; probabilities have no maximum to be below."""
+    loss, _, curve = BENT[0]
+    x, labels = problem((9, 5), 1, hard=True)
+    source, rest = "logits", options
+    if "from_logits" in options:
+        x, source, rest = np.exp(x) / np.exp(x).sum(1, keepdims=True), "probabilities", {}
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.cross_entropy(z, labels, source=source, curve=curve, **rest)
+
+    with xe.options(block_size=12, threads=2):
+        value, grad = framework.value_and_grad(
+            loss, framework.array(x, "float64"), framework.array(labels, "int64"), **options
+        )
+    np.testing.assert_allclose(value, exact(x), rtol=1e-11)
+    np.testing.assert_allclose(grad, oracle.gradient(exact, x, 1e-6), rtol=1e-5, atol=1e-7)
+
+
+# Losses with their own options, and what they make of q = -log p, with its derivative.
+SLOPED: list[tuple[Any, dict[str, Any], Any, Any]] = [
+    (
+        xe.focal_loss,
+        {},
+        lambda q: mpmath.expm1(-q) ** 2 * q,
+        lambda q: mpmath.expm1(-q) ** 2 - 2 * mpmath.expm1(-q) * mpmath.exp(-q) * q,
+    ),
+    (
+        xe.poly_loss,
+        {"epsilon": -1.0},
+        lambda q: q + mpmath.expm1(-q),
+        lambda q: -mpmath.expm1(-q),
+    ),
+    (
+        xe.generalized_cross_entropy,
+        {"q": 0.75},
+        lambda q: -mpmath.expm1(-0.75 * q) / 0.75,
+        lambda q: mpmath.exp(-0.75 * q),
+    ),
+]
+
+
+@pytest.mark.usefixtures("long_rows")
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", CUTS[1:], ids=str)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", SLOPED, ids=bent_title)
+def test_confident_rows_of_bent_losses(
+    framework: Framework, case: Any, weighted: bool, cut: dict[str, int]
+) -> None:
+    """Rows that are sure of their label, sure of another class, of two, and of none."""
+    loss, own, curve, slope = case
+    x = np.zeros((8, 5), np.float32)
+    x[:, 3:] = [-1.5, -0.25]
+    x[:, 0] = [20, 12, 3, 0, 9, 30, 1, 0]
+    x[4:6, 1], labels = [9, 30], np.array([0, 0, 0, 2, 0, 1, 4, 3])
+    weights = np.float32([0.3, 1.7, 2.0, 0.9, 1.1, 0.7, 3.0, 0.1] if weighted else [1.0] * 8)
+    more = {"sample_weights": framework.array(weights)} if weighted else {}
+    given = framework.array(x), framework.array(labels, "int64")
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(loss, *given, reduction="none", **own, **more)
+    for i, (row, label) in enumerate(zip(x, labels, strict=True)):
+        q, gradient, _ = oracle.exact_row(row, np.eye(5)[label])
+        with mpmath.workdps(60):
+            weight = mpmath.mpf(float(weights[i]))
+            lost, factor = weight * curve(q), weight * slope(q)
+            wanted = [factor * g for g in gradient]
+        # Up to three factors, each as small and as precise as a cross-entropy.
+        bound = 3 * (4 + float(row.max() - row.min()))
+        assert oracle.ulps(value[i], lost, "float32") <= bound, i
+        for j, exact in enumerate(wanted):
+            assert oracle.ulps(grad[i, j], exact, "float32") <= bound + 4, (i, j)
+
+
+@pytest.mark.backends(*WRITING)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize("case", [BENT[1], BENT[3], BENT[4]], ids=bent_title)
+def test_bent_losses_over_the_logits(
+    framework: Framework, case: Any, cut: dict[str, int], dtype: str
+) -> None:
+    loss, own, curve = case
+    x, labels = problem((9, 5), 1, hard=True)
+    given, t = framework.array(x, dtype), framework.array(labels, "int64")
+    rounded = framework.numpy(given).astype(np.float64)
+    options: dict[str, Any] = {"softcap": 4.0, "ignore_index": 3}
+
+    def exact(z: np.ndarray) -> Any:
+        return oracle.cross_entropy(z, labels, curve=curve, **options)
+
+    with xe.options(**cut):
+        value, grad = xe.value_and_grad(loss)(given, t, out=given, **own, **options)
+    assert grad is given
+    eps = {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-6, "float64": 1e-9}[dtype]
+    np.testing.assert_allclose(framework.numpy(value), exact(rounded), rtol=max(eps / 10, 2e-6))
+    wanted = oracle.gradient(exact, rounded)
+    np.testing.assert_allclose(framework.numpy(grad), wanted, rtol=4 * eps, atol=eps / 10)
 
 
 STRANGE = np.array(
@@ -288,6 +458,27 @@ def test_strange_rows_disturb_no_other(framework: Framework, cut: dict[str, int]
         loss, gradient = strange_answer(row, label)
         np.testing.assert_allclose(value[i], loss, rtol=1e-14, err_msg=str(row))
         np.testing.assert_allclose(grad[i], gradient, rtol=1e-13, atol=1e-16, err_msg=str(row))
+
+
+@pytest.mark.usefixtures("long_rows")
+@pytest.mark.backends(*IN_BLOCKS)
+@pytest.mark.parametrize("cut", [*CUTS, {"block_size": 6, "threads": 2}], ids=str)
+@pytest.mark.parametrize("case", SLOPED, ids=bent_title)
+def test_strange_rows_of_bent_losses_disturb_no_other(
+    framework: Framework, case: Any, cut: dict[str, int]
+) -> None:
+    loss, own, curve, slope = case
+    given = framework.array(STRANGE, "float64"), framework.array(KEPT, "int64")
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            loss, *given, ignore_index=9, reduction="none", **own
+        )
+    for i, (row, label) in enumerate(zip(STRANGE, KEPT, strict=True)):
+        q, gradient = strange_answer(row, label)
+        lost, factor = float(curve(mpmath.mpf(q))), float(slope(mpmath.mpf(min(q, 1e9))))
+        np.testing.assert_allclose(value[i], lost, rtol=1e-13, err_msg=str(row))
+        wanted = factor * gradient
+        np.testing.assert_allclose(grad[i], wanted, rtol=1e-12, atol=1e-16, err_msg=str(row))
 
 
 @pytest.mark.usefixtures("long_rows")

@@ -20,18 +20,18 @@ FEW = 1 << 12
 
 
 class Seen(NamedTuple):
-    """Rows that were visited: their exponentials, e - 1 at the labels, r, and the losses."""
+    """Rows that were visited: their exponentials, e - 1 at the labels, r, and the surprisals."""
 
     exp: Array
     own: Array
     rest: Array
-    losses: Array
+    surprisal: Array
 
 
 def _suits(chosen: Plan, rule: RowLoss, leaves: Leaves) -> bool:
     """Whether a loss is of few logits, in one block, that have nothing but labels."""
     logits, labels, by_class, samples, mask, _, alpha = leaves
-    if math.prod(logits.shape) > min(FEW, chosen.block_size) or not rule.bare:
+    if math.prod(logits.shape) > min(FEW, chosen.block_size) or not rule.of_labels:
         return False
     if not (by_class is samples is mask is alpha is None):
         return False
@@ -49,16 +49,19 @@ def visit(
     """
     if not _suits(chosen, rule, leaves):
         return None
-    ops, logits, axis = chosen.ops, leaves.logits, rule.axis
+    (xp, ops, *_), logits, axis, link = chosen, leaves.logits, rule.axis, rule.link
     divisor = plain_divisor(rule, leaves)
     place = ops.place(logits.shape, labels_of(chosen, rule, leaves), axis)
     scores, buffer, into = _room(ops, rule, logits, bar, out)
     with ops.quiet():
         seen = _seen(ops, scores, place, axis, rule.temperature, buffer)
-        value = _reduced(ops, rule, divisor, seen.losses)
+        losses = seen.surprisal if link is None else link.value(xp, seen.surprisal)
+        value = _reduced(ops, rule, divisor, losses)
         if value is None or into is None:
             return None if value is None else (value, None)
-        share = share_of(chosen.xp, rule, divisor, bar) / rule.temperature
+        share = share_of(xp, rule, divisor, bar) / rule.temperature
+        if link is not None:
+            share = share * link.slope(xp, seen.surprisal)
         direct = into.dtype == rule.dtype
         made = _gradient(ops, seen, place, share, axis, into if direct else seen.exp)
         return value, made if direct else ops.copy(made, out=into)

@@ -64,7 +64,7 @@ def known(
     """
     if not (rule.hard and in_place):
         return _weighed(chosen, rule, leaves, cuts, later=later)
-    bare = leaves.class_weights is None and leaves.sample_weights is None
+    bare = leaves.class_weights is leaves.sample_weights is leaves.alpha is None
     if bare and rule.label_smoothing == 0 and none_ignored(chosen.xp, rule, leaves):
         return _plain(chosen, rule, leaves)
     return _weighted(chosen, rule, leaves)
@@ -118,12 +118,17 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
     like = chosen.ops.buffer((logits.shape[rule.axis],), rule.dtype, logits)
     targets = rule.targets(xp, leaves, _stats.along(xp, like, logits.ndim, rule.axis))
     t = _targets.coefficients(xp, targets)
-    mass, own = _stats.mass(xp, t, rule.axis), t.on
+    mass = _stats.mass(xp, t, rule.axis)
+    kept = _targets.kept_rows(xp, targets) if rule.normalizer == "valid" else None
+    how = rule.reducer(xp, leaves, mass, kept)
+    if leaves.alpha is not None:  # which is no part of what a mean divides by
+        alpha = xp.astype(leaves.alpha, rule.dtype)
+        t = _targets.balanced(xp, t, alpha, logits.ndim, rule.axis)
+        mass = _stats.mass(xp, t, rule.axis)
+    own = t.on
     if t.spread is not None:
         own = own + t.spread * _targets.lookup(xp, t.weights, t.label)
     z = None if rule.z_loss == 0 else rule.z_loss * _targets.row_scale(xp, targets)
-    kept = _targets.kept_rows(xp, targets) if rule.normalizer == "valid" else None
-    how = rule.reducer(xp, leaves, mass, kept)
     weights = None if leaves.class_weights is None else t.weights
     t = t._replace(weights=weights)
     return Rows(t, mass, own, z), True, None if how.divisor is None else float(how.divisor)

@@ -46,13 +46,13 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
 
 
 def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether blocks can be visited in place: of a loss of logits that alpha does not balance.
+    """Whether blocks can be visited in place: a loss of logits.
 
-    With a link only labels: it bends one surprisal of each row, as any other class has no
-    coefficient. With a mask only labels as well: in place, 0 times the infinity of a class that
-    takes no part is NaN. Any other loss is visited in the general form, block by block.
+    With a link, which alpha never comes without, only labels: then one surprisal of a row counts.
+    With a mask only labels as well: in place, 0 times the infinity of a class that takes no part is
+    NaN. Any other loss is visited in the general form, block by block.
     """
-    if rule.source != "logits" or leaves.alpha is not None:
+    if rule.source != "logits":
         return False
     labels_alone = rule.hard and rule.label_smoothing == 0
     return labels_alone or (rule.link is None and leaves.where is None)
