@@ -317,7 +317,7 @@ def test_other_bent_losses_are_visited_in_the_general_form(
     x, labels = problem((9, 5), 1, hard=True)
     source, rest = "logits", options
     if "from_logits" in options:
-        x, source, rest = np.exp(x) / np.exp(x).sum(1, keepdims=True), "probabilities", {}
+        x, source, rest = RNG.dirichlet(np.full(5, 9.0), len(x)), "probabilities", {}
 
     def exact(z: np.ndarray) -> Any:
         return oracle.cross_entropy(z, labels, source=source, curve=curve, **rest)
