@@ -118,14 +118,10 @@ def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, 
     like = chosen.ops.buffer((logits.shape[rule.axis],), rule.dtype, logits)
     targets = rule.targets(xp, leaves, _stats.along(xp, like, logits.ndim, rule.axis))
     t = _targets.coefficients(xp, targets)
-    mass = _stats.mass(xp, t, rule.axis)
     kept = _targets.kept_rows(xp, targets) if rule.normalizer == "valid" else None
-    how = rule.reducer(xp, leaves, mass, kept)
-    if leaves.alpha is not None:  # which is no part of what a mean divides by
-        alpha = xp.astype(leaves.alpha, rule.dtype)
-        t = _targets.balanced(xp, t, alpha, logits.ndim, rule.axis)
-        mass = _stats.mass(xp, t, rule.axis)
-    own = t.on
+    how = rule.reducer(xp, leaves, _stats.mass(xp, t, rule.axis), kept)
+    t = rule.balanced(xp, leaves, t)
+    mass, own = _stats.mass(xp, t, rule.axis), t.on
     if t.spread is not None:
         own = own + t.spread * _targets.lookup(xp, t.weights, t.label)
     z = None if rule.z_loss == 0 else rule.z_loss * _targets.row_scale(xp, targets)

@@ -185,10 +185,7 @@ class RowLoss:
         scores = self.scores(xp, leaves)
         targets = self.targets(xp, leaves, scores)._replace(whole=whole)
         t = _targets.coefficients(xp, targets)
-        balanced = t
-        if leaves.alpha is not None:
-            alpha = xp.astype(leaves.alpha, self.dtype)
-            balanced = _targets.balanced(xp, t, alpha, scores.ndim, self.axis)
+        balanced = self.balanced(xp, leaves, t)
         peak, seen = self._shares(xp, scores, left, again=again)
         if left is None or again:
             left = self._leave(xp, scores, targets, t, balanced, peak, seen)
@@ -233,6 +230,13 @@ class RowLoss:
         mask = self._mask(xp, leaves)
         smoothing = self.label_smoothing
         return Targets(labels, given, scale, weights, mask, smoothing, scores, self.axis)
+
+    def balanced(self, xp: Namespace, leaves: Leaves, t: Coefficients) -> Coefficients:
+        """The coefficients times alpha, which is no part of what a mean divides by."""
+        if leaves.alpha is None:
+            return t
+        alpha = xp.astype(leaves.alpha, self.dtype)
+        return _targets.balanced(xp, t, alpha, leaves.logits.ndim, self.axis)
 
     def _shares(
         self, xp: Namespace, scores: Array, left: Left | None, *, again: bool
