@@ -42,7 +42,16 @@ KINDS: dict[str, tuple[Callable[..., Any], type, np.ndarray | None]] = {
     "mean divergence": (xe.kl_divergence, Divergence, SHARES),
 }
 # Whose gradients are made in place too.
-PULLED = ["logsumexp", "entropy", "sigmoid", "log_sigmoid", "binary", "divergence"]
+PULLED = [
+    "softmax",
+    "log_softmax",
+    "logsumexp",
+    "entropy",
+    "sigmoid",
+    "log_sigmoid",
+    "binary",
+    "divergence",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -234,6 +243,50 @@ def test_gradients_of_entropies(framework: Framework, dtype: str, temperature: f
                 found = framework.value_and_grad(total, x)[1]
         near = 4e-6 if dtype == "float32" else 1e-14
         assert (np.abs(found - wanted) <= near * size).all()
+
+
+def of_softmax(p: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """Of every class, the sum over all others of p_i p_j (b_i - b_j): nothing cancels at a top."""
+    return (p[..., None] * p[..., None, :] * (bar[..., None] - bar[..., None, :])).sum(-1)
+
+
+def of_log_softmax(p: np.ndarray, bar: np.ndarray) -> np.ndarray:
+    """b_i (1 - p_i) - p_i times the other b, with the sum of the other p for 1 - p_i."""
+    others = p.sum(-1, keepdims=True) - p
+    top = np.arange(p.shape[-1]) == p.argmax(-1)[..., None]
+    others = np.where(top, np.where(top, 0, p).sum(-1, keepdims=True), others)
+    return bar * others - p * (bar.sum(-1, keepdims=True) - bar)
+
+
+@pytest.mark.backends("torch")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("axis", [1, 0])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_gradients_of_softmaxes(framework: Framework, name: str, axis: int, dtype: str) -> None:
+    """Of every bar; the top of a confident row, which is nearly 1, has its digits."""
+    import torch
+
+    exact = of_softmax if name == "softmax" else of_log_softmax
+    x = framework.array(X if axis else np.ascontiguousarray(X.T), dtype).requires_grad_()
+    bars = [RNG.normal(size=X.shape), np.ones(X.shape), np.eye(5)[X.argmax(1)]]
+    wide = framework.numpy(x.detach()).astype(float)
+    for temperature, size in ((1.0, 12), (0.7, 999)):
+        p, _ = rows_of(wide if axis else wide.T, temperature)
+        with xe.options(block_size=size):
+            value = KINDS[name][0](x, axis=axis, temperature=temperature)
+            for bar in bars:
+                given = framework.array(bar if axis else np.ascontiguousarray(bar.T), dtype)
+                (made,) = torch.autograd.grad(value, x, given, retain_graph=True)
+                found = framework.numpy(made).astype(np.longdouble)
+                found = found if axis else found.T
+                used = framework.numpy(given).astype(np.longdouble)
+                wanted = exact(p, used if axis else used.T) / temperature
+                near = {"float32": 3e-6, "float64": 1e-14, "bfloat16": 8e-3}[dtype]
+                # What a sum of terms of both signs loses, each no more than 1 - p of its class.
+                least = near * np.abs(used).max() * (1 - p.max(1, keepdims=True) + 1e-9)
+                at_top = np.arange(5) == X.argmax(1)[:, None]
+                least = np.where(at_top, least, near)
+                assert (np.abs(found - wanted) <= near * np.abs(wanted) + least).all()
 
 
 @pytest.mark.parametrize("keepdims", [False, True])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from xentropy import _inplace
+from xentropy import _inplace, _inplace_softmax
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, ByRows, Work
 from xentropy._inplace import Found
@@ -140,7 +140,7 @@ class ByShares(ByRows):
     # Gradients.
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
-        pull = _PULL.get(type(self.rule))
+        pull = _PULL.get(type(self.rule))  # of scores there is none: they have many values
         return None if pull is None else pull(self, work, block, place, room)
 
     def _again(self, work: Work, block: Block, room: Buffers) -> tuple[Seen, Array]:
@@ -172,6 +172,21 @@ class ByShares(ByRows):
         factor = p * bar / -self.temperature
         return ops.multiply(made, factor, out=place if place.dtype == exp.dtype else made)
 
+    def by_softmax(self, work: Work, block: Block, _place: Array, room: Buffers) -> Array | None:
+        """Of its values, or their logarithms, where no row is strange."""
+        ops, (seen, bar) = self.plan.ops, self._again(work, block, room)
+        peak, rest, *_ = seen.found
+        if not (ops.finite(peak) and ops.finite(rest)):
+            return None
+        bar = self.widened(bar, room.of(seen.x.shape)[2])
+        exp = ops.exp(self._below(seen, seen.spare), out=seen.exp)
+        shares = _inplace_softmax.shares(ops, work.xp, exp, rest, self._axis(seen.x))
+        pull = _inplace_softmax.by_log_softmax if self.rule.log else _inplace_softmax.by_softmax
+        made = pull(ops, shares, bar, out=seen.spare)
+        if self.temperature != 1.0:
+            made /= self.temperature
+        return made
+
 
 _TELL: dict[type, Callable[[ByShares, Work, Block, Seen], Arrays | None]] = {
     Softmax: ByShares.softmax,
@@ -179,8 +194,8 @@ _TELL: dict[type, Callable[[ByShares, Work, Block, Seen], Arrays | None]] = {
     Entropy: ByShares.entropy,
     RowScore: ByShares.scores,
 }
-# Of a softmax, and its logarithm, the top's own gradient wants care: that is the rule's.
 _PULL: dict[type, Callable[[ByShares, Work, Block, Array, Buffers], Array | None]] = {
+    Softmax: ByShares.by_softmax,
     LogSumExp: ByShares.by_logsumexp,
     Entropy: ByShares.by_entropy,
 }
