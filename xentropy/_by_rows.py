@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
+from xentropy._around import Around
 from xentropy._blocks import Block, Buffers, blocks, wide
 from xentropy._divergence import Divergence
 from xentropy._known import Plan, cut
@@ -74,7 +75,7 @@ class Work(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ByRows:
+class ByRows(Around):
     """A rule with the plan that its rows are visited by."""
 
     rule: Any
@@ -82,26 +83,6 @@ class ByRows:
 
     HANDS: ClassVar[int] = 0
     """In how many buffers a block is made in place."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The rule's."""
-        return self.rule.names  # type: ignore[no-any-return]
-
-    @property
-    def constant(self) -> tuple[str, ...]:
-        """The rule's."""
-        return self.rule.constant  # type: ignore[no-any-return]
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The rule's."""
-        return self.rule.outputs  # type: ignore[no-any-return]
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The rule's."""
-        return self.rule.others  # type: ignore[no-any-return]
 
     def forward(
         self, xp: Namespace, leaves: tuple[Array | None, ...], *, again: bool = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from xentropy import _partial, _reduction, _sharded_plan
+from xentropy._around import Around
 from xentropy._known import Plan
 from xentropy._linear import LinearLoss, LinearScore
 from xentropy._maps import LogSumExp
@@ -63,7 +64,7 @@ def apart(loss: RowLoss, leaves: Leaves, residuals: tuple[Array, ...]) -> Apart:
 
 
 @dataclass(frozen=True)
-class Sharded:
+class Sharded(Around):
     """A rule whose first leaf, and what has its classes, is one slice of them.
 
     With a ``plan`` the rows are visited in blocks.
@@ -72,26 +73,6 @@ class Sharded:
     rule: RowLoss | RowScore | LogSumExp | LinearLoss | LinearScore
     group: Any  # Group
     plan: Plan | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The leaves as the public function calls them."""
-        return self.rule.names
-
-    @property
-    def constant(self) -> tuple[str, ...]:
-        """The names of the leaves that have no gradient."""
-        return self.rule.constant
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The names of the floating values."""
-        return self.rule.outputs
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The names of the values that are not floating."""
-        return self.rule.others
 
     @property
     def axis(self) -> int:
