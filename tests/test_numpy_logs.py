@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xentropy._inplace import log1p_many
 from xentropy_numpy import _mutable
 
 pytestmark = pytest.mark.backends("numpy")
@@ -18,9 +19,7 @@ def test_log1p_of_many_keeps_its_digits(dtype: str, shape: tuple[int, ...]) -> N
     x = np.concatenate((rng.random(45_000), np.exp(-700 * rng.random(45_000)), [0.0, 1.0]))
     x = np.resize(x, 88_200).astype(dtype).reshape(shape)
     exact = np.log1p(x.astype(np.longdouble))
-    made = _mutable.log1p_many(x, out=np.empty_like(x))
+    made = x.copy()
+    assert log1p_many(_mutable, made, np.empty_like(x)) is made
     apart = np.abs(made.astype(np.longdouble) - exact) / np.spacing(exact.astype(dtype))
     assert apart.max() < 4
-    same = x.copy()
-    assert _mutable.log1p_many(same, out=same) is same
-    np.testing.assert_array_equal(same, made)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, ByRows, Work
+from xentropy._inplace import log1p_many
 from xentropy._pair import Leaves, PairLoss
 from xentropy._typing import Array
 
@@ -21,7 +22,7 @@ from xentropy._typing import Array
 class ByPairs(ByRows):
     """A binary loss of logits that nothing weighs, bends or smooths."""
 
-    HANDS: ClassVar[int] = 4
+    HANDS: ClassVar[int] = 5
 
     @staticmethod
     def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -49,27 +50,27 @@ class ByPairs(ByRows):
     def _sides(
         self, leaves: tuple[Array | None, ...], block: Block, buffers: Buffers
     ) -> list[Array] | None:
-        """The targets, max(x, 0) and min(x, 0) of a block, and one more buffer.
+        """The targets, max(x, 0) and min(x, 0) of a block, and two more buffers.
 
         None where a target lies elsewhere than between 0 and 1.
         """
         ops, given = self.plan.ops, Leaves(*leaves)
         x = given.logits[block]
-        t, up, down, spare = buffers.of(x.shape)
+        t, up, down, *spare = buffers.of(x.shape)
         low, high = ops.extremes(ops.copy(given.targets[block], out=t))
         if not (low >= 0 and high <= 1):
             return None
-        x = self.widened(x, spare)
+        x = self.widened(x, spare[0])
         up = ops.above(x, out=up)
-        return [t, up, ops.subtract(x, up, out=down), spare]
+        return [t, up, ops.subtract(x, up, out=down), *spare]
 
     def _losses(self, sides: list[Array] | None, out: Array) -> Array | None:
         """Write the losses of a block; None where they may be others."""
         if sides is None:
             return None
-        ops, (t, up, down, tail) = self.plan.ops, sides
+        ops, (t, up, down, tail, spare) = self.plan.ops, sides
         tail = ops.exp(ops.subtract(down, up, out=tail), out=tail)
-        tail = ops.log1p_many(tail, out=tail)
+        tail = log1p_many(ops, tail, spare)
         down *= t
         t -= ops.ONE
         up *= t
@@ -81,7 +82,7 @@ class ByPairs(ByRows):
         """The derivatives of a block; None where they may be others."""
         if sides is None:
             return None
-        ops, (t, up, down, total) = self.plan.ops, sides
+        ops, (t, up, down, total, _) = self.plan.ops, sides
         on = ops.exp(ops.multiply(up, -ops.ONE, out=up), out=up)
         off = ops.exp(down, out=down)
         total = ops.multiply(off, -ops.ONE, out=total)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, ByRows, Work
+from xentropy._inplace import log1p_many
 from xentropy._maps import Sigmoid
 from xentropy._typing import Array
 
@@ -20,7 +21,7 @@ from xentropy._typing import Array
 class BySigmoids(ByRows):
     """A sigmoid, or its logarithm."""
 
-    HANDS: ClassVar[int] = 2
+    HANDS: ClassVar[int] = 3
 
     @staticmethod
     def takes(rule: Any, _leaves: tuple[Array | None, ...]) -> bool:
@@ -28,18 +29,18 @@ class BySigmoids(ByRows):
         return type(rule) is Sigmoid
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
-        one, other = room.of(places[0].shape)
+        one, other, spare = room.of(places[0].shape)
         out = places[0] if places[0].dtype == self.rule.dtype else one
         x = self.widened(work.x[block], other)
         if self.rule.log:
-            made = self._log(x, out, other)
+            made = self._log(x, out, other, spare)
         else:
             made = self._plain(x, -self.plan.ops.ONE, out) if self._within(x, low=True) else None
         return None if made is None else (made,)
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """p (1 - p), or of the logarithm 1 - p, which is the sigmoid of -x."""
-        ops, bar, (one, other) = self.plan.ops, work.bar, room.of(place.shape)
+        ops, bar, (one, other, _) = self.plan.ops, work.bar, room.of(place.shape)
         x = self.widened(work.x[block], one)
         if not self._within(x, low=not self.rule.log, high=True):
             return None
@@ -62,11 +63,11 @@ class BySigmoids(ByRows):
         out += ops.ONE
         return ops.reciprocal(out, out=out)
 
-    def _log(self, x: Array, out: Array, room: Array) -> Array | None:
+    def _log(self, x: Array, out: Array, room: Array, spare: Array) -> Array | None:
         """min(x, 0) - log1p(e^-|x|); None where an entry is not finite."""
         ops = self.plan.ops
         up = ops.above(x, out=out)
         down = ops.subtract(x, up, out=room)
         tail = ops.exp(ops.subtract(down, up, out=out), out=out)
-        out = ops.subtract(down, ops.log1p_many(tail, out=tail), out=out)
+        out = ops.subtract(down, log1p_many(ops, tail, spare), out=out)
         return out if ops.finite(out) else None

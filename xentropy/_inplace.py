@@ -91,10 +91,6 @@ class Ops(Protocol):
         """log(1 + x)."""
         ...
 
-    def log1p_many(self, x: Array, *, out: Array) -> Array:
-        """log(1 + x) of many entries from 0 to 1, however it takes least time."""
-        ...
-
     def where(self, condition: Array, a: Array, b: Array) -> Array:
         """a where the condition holds, else b."""
         ...
@@ -112,6 +108,9 @@ class Ops(Protocol):
 
     ONE: Numbers
     """1, as a number that costs an operation least."""
+
+    SCALAR_LOG1P: bool
+    """Whether log1p takes so long that log and a few operations more take less time."""
 
     def round(self, x: Array) -> Array:
         """The nearest whole numbers."""
@@ -263,6 +262,23 @@ def beneath(ops: Ops, scores: Array, peak: Array, temperature: float, *, out: Ar
     if temperature != 1.0:
         out /= temperature
     return out
+
+
+def log1p_many(ops: Ops, x: Array, spare: Array) -> Array:
+    """log(1 + x) of many entries from 0 to 1, where they lie; the spare buffer is written to.
+
+    By the logarithm of u = 1 + x, in which x - (u - 1), what u has rounded away, is worth 1 / u of
+    itself. u - 1 is exact.
+    """
+    if not ops.SCALAR_LOG1P:
+        return ops.log1p(x, out=x)
+    u = ops.subtract(x, -ops.ONE, out=spare)
+    u -= ops.ONE
+    x -= u
+    u += ops.ONE
+    x /= u
+    x += ops.log(u, out=u)
+    return x
 
 
 # In rows of fewer classes an entry of its own for each row costs more than another visit.

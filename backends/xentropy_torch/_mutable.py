@@ -19,7 +19,7 @@ multiply = torch.multiply
 exp = torch.exp
 expm1 = torch.expm1
 log = torch.log
-log1p = log1p_many = torch.log1p
+log1p = torch.log1p
 reciprocal = torch.reciprocal
 where = torch.where
 fraction = torch.frac
@@ -32,6 +32,7 @@ round = torch.round  # noqa: A001
 ONE = torch.tensor(1.0)
 # A pass over a block takes less time than the calls that take rows out of it.
 FEW = 0.0
+SCALAR_LOG1P = False
 # A product is written to its place.
 APART = PLACED = False
 # Nothing is recorded where a plan is followed: see `_backend.plan`, and what calls it.
