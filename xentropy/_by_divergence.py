@@ -76,8 +76,7 @@ class ByDivergence(ByRows):
         below = _inplace.beneath(ops, x, peak, rule.temperature, out=exp)
         found, rows = Found(peak, rest, None, None), Rows(Coefficients(dense=t), mass)
         sharp = ops.smallest(rest) < 1
-        out = place if place.dtype == exp.dtype else exp
-        how = (bar, rule.temperature, sharp)
+        how, out = (bar, rule.temperature, sharp), self._into(place, exp)
         return _inplace.gradient(
             ops, ops.exp(below, out=exp), found, rows, *how, out=out, spare=spare
         )

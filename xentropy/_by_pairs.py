@@ -45,7 +45,7 @@ class ByPairs(ByRows):
         slope = self._slope(self._sides(work.leaves, block, room))
         if slope is None:
             return None
-        return self.plan.ops.multiply(slope, work.bar[block], out=slope)
+        return self.plan.ops.multiply(slope, work.bar[block], out=self._into(place, slope))
 
     def _sides(
         self, leaves: tuple[Array | None, ...], block: Block, buffers: Buffers

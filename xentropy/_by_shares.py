@@ -75,8 +75,8 @@ class ByShares(ByRows):
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         x = work.x[block]
         exp, spare, _ = room.of(x.shape)
-        if type(self.rule) is Softmax and places[0].dtype == self.rule.dtype:
-            exp = places[0]
+        if type(self.rule) is Softmax:
+            exp = self._into(places[0], exp)
         seen = self._seen(x, exp, spare)
         return None if seen is None else _TELL[type(self.rule)](self, work, block, seen)
 
@@ -158,7 +158,7 @@ class ByShares(ByRows):
         if not (ops.finite(factor) and ops.finite(seen.found.peak)):
             return None
         exp = ops.exp(self._below(seen, seen.spare), out=seen.exp)
-        return ops.multiply(exp, factor, out=place if place.dtype == exp.dtype else exp)
+        return ops.multiply(exp, factor, out=self._into(place, exp))
 
     def by_entropy(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """p (d - the mean of d) / T, with d = (m - x) / T."""
@@ -170,9 +170,9 @@ class ByShares(ByRows):
             return None
         made = ops.multiply(ops.subtract(below, mean, out=below), exp, out=below)
         factor = p * bar / -self.temperature
-        return ops.multiply(made, factor, out=place if place.dtype == exp.dtype else made)
+        return ops.multiply(made, factor, out=self._into(place, made))
 
-    def by_softmax(self, work: Work, block: Block, _place: Array, room: Buffers) -> Array | None:
+    def by_softmax(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """Of its values, or their logarithms, where no row is strange."""
         ops, (seen, bar) = self.plan.ops, self._again(work, block, room)
         peak, rest, *_ = seen.found
@@ -182,7 +182,7 @@ class ByShares(ByRows):
         exp = ops.exp(self._below(seen, seen.spare), out=seen.exp)
         shares = _inplace_softmax.shares(ops, work.xp, exp, rest, self._axis(seen.x))
         pull = _inplace_softmax.by_log_softmax if self.rule.log else _inplace_softmax.by_softmax
-        made = pull(ops, shares, bar, out=seen.spare)
+        made = pull(ops, shares, bar, out=self._into(place, seen.spare))
         if self.temperature != 1.0:
             made /= self.temperature
         return made

@@ -30,7 +30,7 @@ class BySigmoids(ByRows):
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         one, other, spare = room.of(places[0].shape)
-        out = places[0] if places[0].dtype == self.rule.dtype else one
+        out = self._into(places[0], one)
         x = self.widened(work.x[block], other)
         if self.rule.log:
             made = self._log(x, out, other, spare)
@@ -48,7 +48,7 @@ class BySigmoids(ByRows):
         if not self.rule.log:
             e = ops.exp(x, out=one)
             p = ops.multiply(ops.multiply(e, p, out=e), p, out=p)
-        return ops.multiply(p, bar[block], out=p)
+        return ops.multiply(p, bar[block], out=self._into(place, p))
 
     def _within(self, x: Array, *, low: bool = False, high: bool = False) -> bool:
         """Whether no entry is so far from 0 that its exponential, or the sigmoid, is not normal."""
