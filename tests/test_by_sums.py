@@ -75,14 +75,6 @@ def agree(
     np.testing.assert_allclose(found[1], gradient, rtol=near, atol=near * scale)
 
 
-def visits(framework: Framework, values: int) -> int:
-    """How often rows are visited in blocks for some values and one gradient.
-
-    On TensorFlow that is made of its own operations.
-    """
-    return values if framework.name == "tensorflow" else values + 1
-
-
 # Elements.
 
 WEIGHTS = np.array([0.5, 0.0, 2.0, 1.0, 1.5, 0.25])
@@ -132,7 +124,7 @@ def test_any_cut_gives_the_binary_loss(
                 xe.binary_cross_entropy, *arrays, **given(framework, options, dtype)
             )
             alone = xe.binary_cross_entropy(*arrays, **given(framework, options, dtype))
-        assert visited == ["PairLoss"] * visits(framework, 2)
+        assert visited == ["PairLoss"] * 3
         agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
         np.testing.assert_array_equal(framework.numpy(alone), found[0])
 
@@ -158,7 +150,7 @@ def test_links_and_balance_are_cut_too(
             form="sigmoid",
             **options,
         )
-    assert visited == ["PairLoss"] * visits(framework, 1)
+    assert visited == ["PairLoss"] * 2
     agree(framework, found, exact(x), oracle.gradient(exact, x), "float64")
 
 
@@ -238,7 +230,6 @@ def test_targets_that_are_no_probabilities(
     agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
 
 
-@pytest.mark.backends("numpy", "torch")
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_what_nothing_weighs_is_made_in_place(
     framework: Framework, monkeypatch: pytest.MonkeyPatch, reduction: str
@@ -337,7 +328,7 @@ def test_any_cut_gives_the_divergence(
         with xe.options(**cut):
             found = framework.value_and_grad(xe.kl_divergence, *arrays, **more)
             alone = xe.kl_divergence(*arrays, **more)
-        assert visited == ["Divergence"] * visits(framework, 2)
+        assert visited == ["Divergence"] * 3
         agree(framework, found, *wanted, dtype)
         np.testing.assert_array_equal(framework.numpy(alone), found[0])
 

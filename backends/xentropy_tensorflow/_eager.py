@@ -50,7 +50,7 @@ def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Visit | None:
     others = (x for i, x in enumerate(leaves) if i not in here)
     if not all(x is None or on_host(x) for x in leaves) or watched(*others):
         return None
-    seen = tuple(None if x is None else view(x) for x in leaves)
+    seen = _views(leaves)
     numpy = backend_of(seen[0], "logits")
     twin = _of_numpy(rule, numpy.index_dtype)
     chosen = numpy.plan(twin, seen)
@@ -132,14 +132,44 @@ def observed(
     rule: Any, leaves: tuple[Array | None, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]] | None:
     """Values and residuals of rows that are made each by itself, if they can be in blocks."""
-    if not (all(x is None or on_host(x) for x in leaves) and suits(rule, leaves)):
+    if not _by_rows(rule, leaves):
         return None
-    seen = tuple(None if x is None else view(x) for x in leaves)
+    seen = _views(leaves)
+    values, residuals = _in_blocks(rule, seen).forward(np, seen)
+    return tuple(_owned(x, seen[0], leaves[0]) for x in values), tuple(map(copied, residuals))
+
+
+def pulled(
+    rule: Any,
+    leaves: tuple[Array | None, ...],
+    residuals: tuple[Array, ...],
+    bars: tuple[Array | None, ...],
+    wanted: tuple[bool, ...],
+) -> Array | None:
+    """The gradient of such rows by the first leaf, in blocks, where nobody differentiates it."""
+    given = [x for x in (*leaves, *bars) if x is not None]
+    if not tf.executing_eagerly() or watched(*given) or not _by_rows(rule, leaves):
+        return None
+    seen, left = _views(leaves), tuple(map(view, residuals))
+    made = _in_blocks(rule, seen).pullback(np, seen, left, _views(bars), wanted)
+    return tensor(made[0], leaves[0])
+
+
+def _by_rows(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether rows are made each by itself, of tensors in a CPU's memory."""
+    return all(x is None or on_host(x) for x in leaves) and suits(rule, leaves)
+
+
+def _views(arrays: tuple[Array | None, ...]) -> tuple[Array | None, ...]:
+    return tuple(None if x is None else view(x) for x in arrays)
+
+
+def _in_blocks(rule: Any, seen: tuple[Array | None, ...]) -> Any:
+    """The rule in blocks of NumPy's arrays, its large results in memory that TensorFlow takes."""
     numpy: Any = backend_of(seen[0], rule.names[0])
     chosen = numpy.by_rows(_of_numpy(rule, numpy.index_dtype), seen)
     ops = _operations(chosen.plan.ops, products=False)
-    values, residuals = replace(chosen, plan=chosen.plan._replace(ops=ops)).forward(np, seen)
-    return tuple(_owned(x, seen[0], leaves[0]) for x in values), tuple(map(copied, residuals))
+    return replace(chosen, plan=chosen.plan._replace(ops=ops))
 
 
 def _owned(made: Array, seen: Array, like: Array) -> Array:
