@@ -26,29 +26,27 @@ def coefficients(
     label_smoothing: float = 0.0,
     where: Any = None,
 ) -> np.ndarray:
-    """t_ij with the class axis moved to the end, as nested loops over its definition."""
+    """t_ij with the class axis moved to the end, by its definition.
+
+    Smoothing spreads a share of what a row has over the classes that take part; weights come last.
+    """
     classes = shape[axis]
-    rows = tuple(np.delete(shape, axis))
     mask = np.ones(shape, bool) if where is None else spread(where, shape, axis)
     mask = np.moveaxis(mask, axis, -1)
-    soft = targets.shape == shape
-    t = np.zeros((*rows, classes))
-    for row in np.ndindex(*rows):
-        if soft:
-            base = np.moveaxis(targets, axis, -1)[row].astype(np.float64)
-            scale = 1.0
-        else:
-            scale = 0.0 if targets[row] == ignore_index else 1.0
-            base = np.zeros(classes)
-            if scale:
-                base[targets[row]] = 1.0
-        if sample_weights is not None:
-            scale *= sample_weights[row]
-        for j in range(classes):
-            share = label_smoothing * base.sum() / mask[row].sum() if mask[row][j] else 0.0
-            weight = 1.0 if class_weights is None else class_weights[j]
-            t[row][j] = scale * weight * ((1 - label_smoothing) * base[j] + share)
-    return t
+    if targets.shape == shape:
+        base = np.moveaxis(targets, axis, -1).astype(np.float64)
+        scale = np.ones(base.shape[:-1])
+    else:
+        kept = np.ones(targets.shape, bool) if ignore_index is None else targets != ignore_index
+        scale = kept.astype(np.float64)
+        base = ((np.arange(classes) == targets[..., None]) & kept[..., None]).astype(np.float64)
+    if sample_weights is not None:
+        scale = scale * sample_weights
+    taking_part = np.maximum(mask.sum(-1, keepdims=True), 1)
+    share = label_smoothing * base.sum(-1, keepdims=True) / taking_part
+    weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
+    t = (1 - label_smoothing) * base + np.where(mask, share, 0.0)
+    return scale[..., None] * weights * t
 
 
 def spread(where: Any, shape: tuple[int, ...], axis: int) -> np.ndarray:
