@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import Framework
+from test_by_rows import Rows, everywhere, sigmoid
 
 import xentropy as xe
-from xentropy import _by_sums
 from xentropy._divergence import Divergence
 from xentropy._maps import Entropy, LogSumExp, Sigmoid, Softmax
 from xentropy._pair import PairLoss
 from xentropy._score import RowScore
 
 pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow")
+
+__all__ = ["everywhere"]  # a fixture
 
 RNG = np.random.default_rng(12)
 INF, NAN = math.inf, math.nan
@@ -52,12 +54,6 @@ PULLED = [
     "binary",
     "divergence",
 ]
-
-
-@pytest.fixture(autouse=True)
-def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few entries as tests have are visited in blocks too."""
-    monkeypatch.setattr(_by_sums, "FEW", 0)
 
 
 def arrays_of(framework: Framework, *arrays: np.ndarray | None, dtype: str) -> list[Any]:
@@ -114,8 +110,7 @@ def test_sigmoids_far_from_0(framework: Framework, dtype: str) -> None:
     x = framework.array([*far, *(-e for e in far), NAN], dtype)
     wide = framework.numpy(x).astype(np.longdouble)
     with np.errstate(over="ignore"):
-        p, log_p = 1 / (1 + np.exp(-wide)), -np.log1p(np.exp(-wide))
-        q = 1 / (1 + np.exp(wide))
+        p, q, log_p = sigmoid(wide), sigmoid(-wide), -np.log1p(np.exp(-wide))
     log_p = np.where(wide < -11000, wide, log_p)
     wanted = [(xe.sigmoid, p, p * q), (xe.log_sigmoid, log_p, q)]
     # Below the normal numbers there are fewer digits: twice what lies beside 0.
@@ -134,12 +129,9 @@ def test_sigmoids_far_from_0(framework: Framework, dtype: str) -> None:
 
 
 def rows_of(x: np.ndarray, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """The softmax of rows and its logarithm in long double, the top's by all others."""
-    wide = x.astype(np.longdouble)
-    below = (wide - wide.max(-1, keepdims=True)) / temperature
-    top = np.arange(x.shape[-1]) == wide.argmax(-1)[..., None]
-    rest = np.where(top, 0, np.exp(below)).sum(-1, keepdims=True)
-    return np.exp(below) / (1 + rest), below - np.log1p(rest)
+    """The softmax of rows and its logarithm."""
+    rows = Rows(x, -1, temperature)
+    return rows.softmax(), rows.log_softmax()
 
 
 def test_targets_of_0_and_near_it(framework: Framework, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +214,7 @@ def test_scores_with_rows_that_are_ignored(
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_gradients_of_entropies(framework: Framework, dtype: str, temperature: float) -> None:
     """Times a factor of each row; of sure rows too, whose entropy is small."""
-    bars = RNG.normal(size=9)
+    bars = np.random.default_rng(2).normal(size=9)
     x = framework.array(X, dtype)
 
     def total(x: Any) -> Any:
@@ -265,7 +257,7 @@ def test_gradients_of_softmaxes(framework: Framework, name: str, axis: int, dtyp
 
     exact = of_softmax if name == "softmax" else of_log_softmax
     x = framework.array(X if axis else np.ascontiguousarray(X.T), dtype).requires_grad_()
-    bars = [RNG.normal(size=X.shape), np.ones(X.shape), np.eye(5)[X.argmax(1)]]
+    bars = [np.random.default_rng(2).normal(size=X.shape), np.ones(X.shape), np.eye(5)[X.argmax(1)]]
     wide = framework.numpy(x.detach()).astype(float)
     for temperature, size in ((1.0, 12), (0.7, 999)):
         p, _ = rows_of(wide if axis else wide.T, temperature)

@@ -13,15 +13,16 @@ from typing import Any, ClassVar
 
 from xentropy import _inplace
 from xentropy._blocks import Block, Buffers
-from xentropy._by_rows import Arrays, ByRows, Work
+from xentropy._by_rows import Arrays, Work
+from xentropy._by_shares import ByShares, Seen
 from xentropy._divergence import Divergence, Leaves
-from xentropy._inplace import Found, Rows
+from xentropy._inplace import Rows, widened
 from xentropy._stats import Coefficients
 from xentropy._typing import Array
 
 
 @dataclass(frozen=True)
-class ByDivergence(ByRows):
+class ByDivergence(ByShares):
     """A divergence from probabilities that nothing weighs."""
 
     HANDS: ClassVar[int] = 4
@@ -38,19 +39,18 @@ class ByDivergence(ByRows):
         """The logits and the targets of a block, widened into the last two buffers."""
         given = Leaves(*work.leaves)
         x, t = given.logits[block], given.targets[block]
-        return self.widened(x, room[2]), self.widened(t, room[3])
+        ops = self.plan.ops
+        return widened(ops, x, room[2]), widened(ops, t, room[3])
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         ops, rule = self.plan.ops, self.rule
         hands = room.of(work.x[block].shape)
         (x, t), (exp, spare, *_) = self._given(work, block, hands), hands
-        how: dict[str, Any] = {"axis": rule.axis, "temperature": rule.temperature}
-        seen = _inplace.visit(ops, x, Coefficients(), **how, buffer=exp, spare=spare)
+        seen = self._seen(x, exp, spare)
         if seen is None:
             return None
-        (peak, rest, *_), _ = seen
-        ratio = _inplace.beneath(ops, x, peak, rule.temperature, out=spare)
-        ratio = ops.subtract(self._log(t, exp), ratio, out=ratio)
+        (peak, rest, *_), below = seen.found, self._below(seen, spare)
+        ratio = ops.subtract(self._log(t, exp), below, out=spare)
         ratio += ops.log1p(rest)
         made = ops.sum(ops.multiply(ratio, t, out=ratio), rule.axis)
         if not ops.finite(made):
@@ -67,16 +67,13 @@ class ByDivergence(ByRows):
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         ops, rule = self.plan.ops, self.rule
-        hands, whole = room.of(place.shape), work.x
+        hands = room.of(place.shape)
         (x, t), (exp, spare, *_) = self._given(work, block, hands), hands
-        _, mass, peak, rest = (self._part(whole, array, block) for array in work.made)
-        bar = ops.unsqueeze(self._part(whole, work.bar, block), rule.axis)
-        if not (ops.finite(peak) and ops.finite(rest) and ops.finite(mass)):
+        mass = self._part(work.x, work.made[1], block)
+        found, bar = self._known(work, block, work.made[2:4])
+        if not (ops.finite(found.peak) and ops.finite(found.rest) and ops.finite(mass)):
             return None
-        below = _inplace.beneath(ops, x, peak, rule.temperature, out=exp)
-        found, rows = Found(peak, rest, None, None), Rows(Coefficients(dense=t), mass)
-        sharp = ops.smallest(rest) < 1
+        exp = ops.exp(self._below(Seen(x, found, exp, spare), exp), out=exp)
+        rows, sharp = Rows(Coefficients(dense=t), mass), ops.smallest(found.rest) < 1
         how, out = (bar, rule.temperature, sharp), self._into(place, exp)
-        return _inplace.gradient(
-            ops, ops.exp(below, out=exp), found, rows, *how, out=out, spare=spare
-        )
+        return _inplace.gradient(ops, exp, found, rows, *how, out=out, spare=spare)

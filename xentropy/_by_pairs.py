@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, ByRows, Work
-from xentropy._inplace import log1p_many
+from xentropy._inplace import log1p_many, widened
 from xentropy._pair import Leaves, PairLoss
 from xentropy._typing import Array
 
@@ -60,7 +60,7 @@ class ByPairs(ByRows):
         low, high = ops.extremes(ops.copy(given.targets[block], out=t))
         if not (low >= 0 and high <= 1):
             return None
-        x = self.widened(x, spare[0])
+        x = widened(ops, x, spare[0])
         up = ops.above(x, out=up)
         return [t, up, ops.subtract(x, up, out=down), *spare]
 

@@ -243,7 +243,3 @@ class ByRows(Around):
     def _into(self, place: Array, buffer: Array) -> Array:
         """Where the last operation writes: the place itself, if nothing has to be narrowed."""
         return place if place.dtype == self.rule.dtype else buffer
-
-    def widened(self, x: Array, room: Array) -> Array:
-        """Entries in the dtype of the computation, in a buffer where theirs is another."""
-        return x if x.dtype == self.rule.dtype else self.plan.ops.copy(x, out=room)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, ByRows, Work
-from xentropy._inplace import log1p_many
+from xentropy._inplace import log1p_many, widened
 from xentropy._maps import Sigmoid
 from xentropy._typing import Array
 
@@ -29,20 +29,21 @@ class BySigmoids(ByRows):
         return type(rule) is Sigmoid
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
-        one, other, spare = room.of(places[0].shape)
+        ops, (one, other, spare) = self.plan.ops, room.of(places[0].shape)
         out = self._into(places[0], one)
-        x = self.widened(work.x[block], other)
+        x = widened(ops, work.x[block], other)
         if self.rule.log:
             made = self._log(x, out, other, spare)
         else:
-            made = self._plain(x, -self.plan.ops.ONE, out) if self._within(x, low=True) else None
+            made = self._plain(x, -ops.ONE, out) if ops.smallest(x) > -self._reach() else None
         return None if made is None else (made,)
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """p (1 - p), or of the logarithm 1 - p, which is the sigmoid of -x."""
         ops, bar, (one, other, _) = self.plan.ops, work.bar, room.of(place.shape)
-        x = self.widened(work.x[block], one)
-        if not self._within(x, low=not self.rule.log, high=True):
+        x = widened(ops, work.x[block], one)
+        low, high = ops.extremes(x)
+        if not (high < self._reach() and (self.rule.log or low > -self._reach())):
             return None
         p = self._plain(x, ops.ONE, other)
         if not self.rule.log:
@@ -50,11 +51,9 @@ class BySigmoids(ByRows):
             p = ops.multiply(ops.multiply(e, p, out=e), p, out=p)
         return ops.multiply(p, bar[block], out=self._into(place, p))
 
-    def _within(self, x: Array, *, low: bool = False, high: bool = False) -> bool:
-        """Whether no entry is so far from 0 that its exponential, or the sigmoid, is not normal."""
-        reach = -math.log(float(self.plan.xp.finfo(self.rule.dtype).smallest_normal))
-        least, most = self.plan.ops.extremes(x)
-        return (not low or least > -reach) and (not high or most < reach)
+    def _reach(self) -> float:
+        """How far from 0 an entry may be, that its exponential and its sigmoid are normal."""
+        return -math.log(float(self.plan.xp.finfo(self.rule.dtype).smallest_normal))
 
     def _plain(self, x: Array, sign: Any, out: Array) -> Array:
         """1 / (1 + e^(sign x))."""

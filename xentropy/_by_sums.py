@@ -11,9 +11,9 @@ from typing import Any
 
 from xentropy import _reduction as reduction_
 from xentropy._by_divergence import ByDivergence
+from xentropy._by_maps import ByMaps
 from xentropy._by_pairs import ByPairs
 from xentropy._by_rows import Arrays, ByRows, Work, class_axis
-from xentropy._by_shares import ByShares
 from xentropy._by_sigmoids import BySigmoids
 from xentropy._known import Plan
 from xentropy._maps import LogSumExp, Softmax
@@ -30,14 +30,14 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     x: Array = leaves[0]
     if class_axis(rule, x) is None or 0 in x.shape or x.ndim == 0:
         return False
-    return math.prod(x.shape) >= FEW or (type(rule) in _SHORT and ByShares.takes(rule, leaves))
+    return math.prod(x.shape) >= FEW or (type(rule) in _SHORT and ByMaps.takes(rule, leaves))
 
 
 def in_blocks(rule: Any, leaves: tuple[Array | None, ...], plan: Plan) -> ByRows:
     """A rule that `suits`, evaluated in blocks: in place where that is known how to."""
     if getattr(rule, "reduction", "none") != "none":
         return BySums(rule, plan)
-    for way in (ByShares, BySigmoids, ByPairs, ByDivergence):
+    for way in (ByMaps, BySigmoids, ByPairs, ByDivergence):
         if way.takes(rule, leaves):
             return way(rule, plan)
     return ByRows(rule, plan)

@@ -256,6 +256,11 @@ def _exponentials(
     return peak, depth, gap, ops.exp(below, out=below)
 
 
+def widened(ops: Ops, x: Array, buffer: Array) -> Array:
+    """Entries in the dtype of a buffer, which is written to only where theirs is another."""
+    return x if x.dtype == buffer.dtype else ops.copy(x, out=buffer)
+
+
 def beneath(ops: Ops, scores: Array, peak: Array, temperature: float, *, out: Array) -> Array:
     """(x - m) / T."""
     out = ops.subtract(scores, peak, out=out)

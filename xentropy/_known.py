@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xentropy import _stats, _targets
 from xentropy._blocks import Block, Buffers, wide
-from xentropy._inplace import Numbers, Ops, Rows
+from xentropy._inplace import Numbers, Ops, Rows, widened
 from xentropy._rows import Leaves, RowLoss
 from xentropy._stats import Coefficients
 from xentropy._threads import share, taken
@@ -180,8 +180,7 @@ def coefficients_of(chosen: Plan, rule: RowLoss, leaves: Leaves, room: Array) ->
     """The coefficients of a block; probabilities without weights where they are, or widened."""
     if not rule.as_given(leaves):
         return _targets.coefficients(chosen.xp, rule.targets(chosen.xp, leaves, room))
-    dense, narrow = leaves.targets, leaves.targets.dtype != rule.dtype
-    return Coefficients(dense=chosen.ops.copy(dense, out=room) if narrow else dense)
+    return Coefficients(dense=widened(chosen.ops, leaves.targets, room))
 
 
 def mass_of(chosen: Plan, t: Coefficients, axis: int, *, out: Array) -> None:

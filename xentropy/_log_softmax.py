@@ -14,9 +14,10 @@ import math
 from collections.abc import Callable
 
 from xentropy._blocks import Block, Buffers
+from xentropy._inplace import widened
 from xentropy._known import buffers, per_row
 from xentropy._typing import Array
-from xentropy._visits import Task, row_labels, widened
+from xentropy._visits import Task, row_labels
 
 Operation = Callable[..., Array]
 
@@ -81,5 +82,5 @@ def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: 
     """Write the logarithm of the probability of every label of a block."""
     ops, axis, logits = task.plan.ops, task.rule.axis, task.leaves.logits[block]
     (buffer,) = room.of(logits.shape)
-    logs = operation(widened(task, logits, buffer), axis, out=buffer)
+    logs = operation(widened(ops, logits, buffer), axis, out=buffer)
     ops.pick(logs, row_labels(task, block, buffer), axis, out=into)

@@ -186,12 +186,7 @@ def scores_of(task: Task, leaves: Leaves, buffer: Array) -> Array:
     """The logits of a block in the compute dtype, capped and masked."""
     if task.rule.softcap is not None or leaves.where is not None:
         return task.rule.scores(task.plan.xp, leaves)
-    return widened(task, leaves.logits, buffer)
-
-
-def widened(task: Task, logits: Array, buffer: Array) -> Array:
-    """The logits of a block in the dtype of a buffer, which is written to only where it differs."""
-    return logits if logits.dtype == buffer.dtype else task.plan.ops.copy(logits, out=buffer)
+    return _inplace.widened(task.plan.ops, leaves.logits, buffer)
 
 
 def row_labels(task: Task, block: Block | None, buffer: Array) -> Array:
