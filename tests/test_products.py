@@ -128,8 +128,10 @@ def test_labels(framework: Any, products: list[Any], kind: str, tile: int | None
     near(framework, found, of_labels(kind))
     parts = sum(shape[0] for shape in products if shape[1] == WIDTH and shape[0] < 10)
     blocks = 1 if tile is None else 2
-    if framework.name == "torch":  # the weight's gradient comes in parts, of every block
+    if framework.name == "torch":  # both come in parts, of every block
         assert parts == blocks * CLASSES
+        tiles = [shape[0] for shape in products if shape[1] == CLASSES]
+        assert 0 < max(tiles) <= PART["torch"] // CLASSES
     else:  # it is whole of the first block, and comes in parts of another one
         assert (CLASSES, WIDTH) in products
         assert parts == (blocks - 1) * CLASSES
@@ -169,7 +171,8 @@ def test_small_heads_are_left_to_the_usual_one(
     framework: Any, products: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of one tile: of logits, of hidden, and of the weight, whole or in parts.
-    count = {"tensorflow": 3, "torch": 2 + -(-CLASSES // (PART["torch"] // ROWS))}
+    parts = -(-ROWS // (PART["torch"] // CLASSES)) + -(-CLASSES // (PART["torch"] // ROWS))
+    count = {"tensorflow": 3, "torch": parts + 1}
     for least, some in ((ROWS * WIDTH * CLASSES + 1, 0), (ROWS * WIDTH * CLASSES, 1)):
         monkeypatch.setattr(_linear_plans, "LARGE", least)
         near(framework, made(framework, LABELS), of_labels())
@@ -211,6 +214,39 @@ def test_calls_from_several_threads(framework: Any, products: list[Any]) -> None
 def test_compiled(framework: Any, products: list[Any]) -> None:
     near(framework, made(framework, LABELS, mode="compiled"), of_labels())
     assert products
+
+
+@pytest.mark.backends("torch")
+@pytest.mark.usefixtures("products")
+@pytest.mark.parametrize("kind", ["turned", "part", "every", "part turned"])
+def test_weights_that_do_not_lie_row_by_row(
+    framework: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from xentropy_torch import _products
+
+    inner, seen = _products._linear, list[bool]()
+
+    def noted(a: Any, b: Any, *rest: Any) -> Any:
+        seen.append(b.is_contiguous() or b.T.is_contiguous())
+        return inner(a, b, *rest)
+
+    monkeypatch.setattr(_products, "_linear", noted)
+    weight = {
+        "turned": framework.array(WEIGHT.T.copy()).T,
+        "part": framework.array(np.tile(WEIGHT, 2))[:, :WIDTH],
+        "every": framework.array(np.repeat(WEIGHT, 2, axis=1))[:, ::2],
+        "part turned": framework.array(np.tile(WEIGHT.T, 2).copy()).T[:CLASSES],
+    }[kind]
+    leaves = [x.requires_grad_() for x in (framework.array(HIDDEN), weight, framework.array(BIAS))]
+    labels = framework.array(LABELS, "int64")
+    with xe.options(block_size=TILE):
+        value = xe.linear_cross_entropy(*leaves[:2], labels, bias=leaves[2])
+    near(framework, [value, *torch.autograd.grad(value, leaves)], of_labels())
+    # What is no whole matrix is MKL's: oneDNN takes 500 times as long.
+    assert all(seen)
+    assert bool(seen) == (kind == "turned")
 
 
 @pytest.mark.backends("tensorflow")

@@ -41,7 +41,7 @@ class Products(Ops, Protocol):
     APART: bool
     """Whether a product comes in memory of its own, which is not its place."""
     PLACED: bool
-    """Whether one of a tile that is turned goes to its place nevertheless, part by part."""
+    """Whether a tile and what it adds to the weight's gradient go to a place nevertheless."""
 
     def product(self, a: Array, b: Array, *, out: Array | None = None) -> Array:
         """a @ b, which may be written to; it is ``out`` where that is given, see above."""
@@ -230,7 +230,7 @@ def _in_one(visit: Visit, want: Head) -> tuple[Array, Head]:
     made = SimpleNamespace(**_room(visit, want)._asdict())
     cuts = _cuts(visit)
     shape = (max(stop - start for start, stop in cuts), head.weight.shape[0])
-    tile = None if ops.APART else ops.buffer(shape, dtype, head.hidden)
+    tile = None if ops.APART and not ops.PLACED else ops.buffer(shape, dtype, head.hidden)
     for block in cuts:
         _visited(visit, made, losses, tile, block)
     return losses, Head(**vars(made))

@@ -14,6 +14,7 @@ import torch
 
 from xentropy import _linear_plans, _plans
 from xentropy._known import Plan
+from xentropy._linear import Head
 from xentropy._typing import Array
 from xentropy_torch import _mutable
 from xentropy_torch import _namespace as xp
@@ -30,9 +31,13 @@ def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Plan:
     Operations have threads of their own.
     """
     threads = torch.get_num_threads()
-    if not (_linear_plans.large(rule, leaves, torch.float32) and _quicker()):
-        return _plans.plan(xp, _mutable, threads=threads)
-    return _plans.plan(xp, _OTHERS, threads=threads)._replace(tile=TILE)
+    if (
+        _linear_plans.large(rule, leaves, torch.float32)
+        and _quicker()
+        and _dense(Head(*leaves).weight)
+    ):
+        return _plans.plan(xp, _OTHERS, threads=threads)._replace(tile=TILE)
+    return _plans.plan(xp, _mutable, threads=threads)
 
 
 def _quicker() -> bool:
@@ -43,6 +48,14 @@ def _quicker() -> bool:
     return bool(wide and torch._C._get_mkldnn_enabled() and _linear is not None)
 
 
+def _dense(x: Array) -> bool:
+    """Whether a matrix has nothing between its rows or its columns.
+
+    Of a second factor that has, oneDNN takes a way of its own that is 500 times as slow.
+    """
+    return bool(x.is_contiguous() or x.T.is_contiguous())
+
+
 # It has no public name; without it results stay the same.
 _linear = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
@@ -51,35 +64,44 @@ def _product(a: Array, b: Array, *, out: Array | None = None) -> Array:
     """A matrix product, part by part where it has a place."""
     if out is None:
         return _multiplied(a, b.T)
-    for into, made in _parts(a, b, out):
+    for into, made in _parts(a, b.T, out):
         into.copy_(made)
     return out
 
 
 def _add_product(a: Array, b: Array, *, out: Array) -> None:
     """The same, added to what is there."""
-    for into, made in _parts(a, b, out):
+    for into, made in _parts(a, b.T, out):
         into.add_(made)
 
 
 def _parts(a: Array, b: Array, out: Array) -> Iterator[tuple[Array, Array]]:
-    """Parts of a place, and what is to be there."""
-    turned = b.T.contiguous()
-    size = max(1, _PART // max(out.shape[1], a.shape[1]))
-    for into, rows in zip(out.split(size), a.split(size), strict=True):
-        yield into, _multiplied(rows, turned)
+    """Parts of the longer side of a place, and what of a @ b.T is to be there."""
+    rows, columns = out.shape
+    size = max(1, _PART // max(min(rows, columns), a.shape[1]))
+    if rows < columns:
+        for into, some in zip(out.split(size, 1), b.split(size), strict=True):
+            yield into, _multiplied(a, some)
+        return
+    b = b.contiguous()
+    for into, some in zip(out.split(size), a.split(size), strict=True):
+        yield into, _multiplied(some, b)
 
 
 def _multiplied(a: Array, b: Array) -> Array:
     """a @ b.T."""
+    b = b if _dense(b) else b.contiguous()
     return _linear(a, b, None, "none", [], "")  # type: ignore[misc]  # see `_quicker`
 
 
+# Gradients are in small pages. What huge ones spare is a hundredth of what the products take, and
+# a virtual machine whose host has taken them back pays for more than that.
 _OTHERS = SimpleNamespace(
     **{
         **vars(_mutable),
         "APART": True,
         "PLACED": True,
+        "result": torch.empty_like,
         "product": _product,
         "add_product": _add_product,
     }
