@@ -104,6 +104,8 @@ PLAIN: list[dict[str, Any]] = [
     {"ignore_index": 2},
     {"normalizer": 3.0},
     {"class_weights": True, "sample_weights": True},
+    {"label_smoothing": 0.1},
+    {"label_smoothing": 0.1, "ignore_index": 2, "class_weights": True, "sample_weights": True},
 ]
 
 
@@ -132,6 +134,11 @@ def weighed(options: dict[str, Any], shape: Any, axis: int) -> dict[str, Any]:
     }
 
 
+def probabilities(shape: Any, axis: int) -> np.ndarray:
+    t = np.random.default_rng(13).uniform(size=shape)
+    return t / t.sum(axis, keepdims=True)
+
+
 def as_tensors(options: dict[str, Any]) -> dict[str, Any]:
     return {n: torch.tensor(v) if isinstance(v, np.ndarray) else v for n, v in options.items()}
 
@@ -153,6 +160,38 @@ def test_a_reduced_loss_by_a_log_softmax(
         assert len(log_softmaxes) == -(-math.prod(shape) // size)
         wanted = oracle.cross_entropy(x.double().numpy(), labels, axis=axis, **options)
         assert float(value) == pytest.approx(wanted, rel=3e-7)
+
+
+@pytest.mark.parametrize("options", [o for o in PLAIN if "ignore_index" not in o], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("shape", "axis"), OF_LOG_SOFTMAX)
+def test_and_one_of_probabilities(
+    log_softmaxes: list[Any], shape: Any, axis: int, dtype: str, options: dict[str, Any]
+) -> None:
+    x = torch.tensor(np.random.default_rng(11).normal(size=shape) * 3).to(getattr(torch, dtype))
+    t = torch.tensor(probabilities(shape, axis)).to(x.dtype)
+    t.movedim(axis, -1)[:2] = 0.0  # these rows have no mass, which a mean divides by
+    options = weighed(options, shape, axis)
+    for size in (4000, 1 << 20):
+        log_softmaxes.clear()
+        with xe.options(block_size=size):
+            value = xe.cross_entropy(x, t, axis=axis, **as_tensors(options))
+        assert len(log_softmaxes) == -(-math.prod(shape) // size)
+        arrays = x.double().numpy(), t.double().numpy()
+        wanted = oracle.cross_entropy(*arrays, axis=axis, **options)
+        assert float(value) == pytest.approx(wanted, rel=3e-7)
+
+
+def test_a_class_without_probability_that_is_infinitely_far(log_softmaxes: list[Any]) -> None:
+    shape, axis = OF_LOG_SOFTMAX[1]
+    x, t = np.random.default_rng(11).normal(size=shape), probabilities(shape, axis)
+    x[60, 2], t[60, 2] = -math.inf, 0.0
+    arrays = (torch.tensor(x, dtype=torch.float32), torch.tensor(t, dtype=torch.float32))
+    with xe.options(block_size=3000):
+        value = xe.cross_entropy(*arrays)
+    assert len(log_softmaxes) == 7
+    x[60, 2] = -1e4
+    assert float(value) == pytest.approx(oracle.cross_entropy(x, t, axis=axis), rel=3e-7)
 
 
 @pytest.mark.parametrize("sure", [70, 35, 64])

@@ -45,6 +45,10 @@ class Ops(Protocol):
         """a * b."""
         ...
 
+    def less(self, x: Array, a: Numbers, b: Numbers, *, spare: Array | None) -> Array:
+        """x - a * b, where x lies; a spare buffer may be written to."""
+        ...
+
     def above(self, x: Array, *, out: Array) -> Array:
         """max(x, 0), NaN where x is."""
         ...
@@ -112,7 +116,7 @@ class Ops(Protocol):
     SCALAR_LOG1P: bool
     """Whether log1p takes so long that log and a few operations more take less time."""
 
-    def round(self, x: Array) -> Array:
+    def round(self, x: Array, *, out: Array) -> Array:
         """The nearest whole numbers."""
         ...
 
@@ -252,7 +256,7 @@ def _exponentials(
     peak = ops.max(scores, axis)
     below = beneath(ops, scores, peak, temperature, out=buffer)
     depth = None if t.on is None else ops.pick(below, t.label, axis)
-    gap = _gap(ops, below, t, axis, spare)
+    gap = gap_of(ops, below, t, axis, spare)
     return peak, depth, gap, ops.exp(below, out=below)
 
 
@@ -302,17 +306,19 @@ def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Arra
     smallest = ops.smallest(total)
     if smallest < 2:
         return _sharp(ops, exp, total, axis, spare), smallest
-    return total - ops.ONE, smallest
+    total -= ops.ONE
+    return total, smallest
 
 
-def _gap(ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None) -> Array | None:
+def gap_of(ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None) -> Array | None:
     """The sum of t_j (m - x_j) / T over the coefficients but for the label's own."""
     others = _others(t)
     if others is None:
         return None
     if t.weights is None and t.dense is None:
         return ops.sum(below, axis) * -others
-    return -ops.sum(ops.multiply(below, others, out=spare), axis)
+    gap = ops.sum(ops.multiply(below, others, out=spare), axis)
+    return ops.multiply(gap, -ops.ONE, out=gap)
 
 
 def _others(t: Coefficients) -> Numbers:
@@ -331,13 +337,16 @@ def _sharp(ops: Ops, exp: Array, total: Array, axis: int, spare: Array | None) -
     """
     few = total < 2 if ops.FEW else None
     if few is not None and ops.count(few) < ops.FEW * math.prod(total.shape):
-        rest = total - ops.ONE
+        total -= ops.ONE
         rows = ops.moveaxis(exp, axis, -1)[ops.squeeze(few, axis)]
-        rest[few] = ops.sum(ops.fraction(rows, out=rows), -1)[:, 0]
-        return rest
+        total[few] = ops.sum(ops.fraction(rows, out=rows), -1)[:, 0]
+        return total
     below = ops.sum(ops.fraction(exp, out=spare), axis)
-    ties = ops.round(total - below) - ops.ONE
-    return below + ties
+    total -= below
+    ties = ops.round(total, out=total)
+    ties -= ops.ONE
+    below += ties
+    return below
 
 
 def losses(
@@ -357,7 +366,7 @@ def losses(
 
 def _straight(ops: Ops, tail: Array, found: Found, rows: Rows) -> Array:
     """w log1p(r) + g of every row."""
-    value = tail if _is_one(rows.mass) else tail * rows.mass
+    value = tail if is_one(rows.mass) else tail * rows.mass
     if found.depth is not None:
         value = value - _own(ops, found.depth, rows.t.on)
     if found.gap is not None:
@@ -381,7 +390,8 @@ def bent(ops: Ops, found: Found, rows: Rows, slope: Curve) -> Rows:
     return rows._replace(mass=factor * rows.mass, own=factor * rows.own)
 
 
-def _is_one(x: Numbers) -> bool:
+def is_one(x: Numbers) -> bool:
+    """Whether a number is 1."""
     return isinstance(x, float) and x == 1.0
 
 
@@ -403,31 +413,21 @@ def gradient(
     probabilities t are taken off e - t first, then t r: that does not cancel.
     """
     bar = bar / temperature
-    p, z, others = (
-        ops.reciprocal(found.rest + ops.ONE),
-        _lse_weight(ops, found, rows, temperature),
-        _others(rows.t),
-    )
+    z, others = _lse_weight(ops, found, rows, temperature), _others(rows.t)
+    p = found.rest + ops.ONE
+    p = ops.reciprocal(p, out=p)
     if sharp and rows.t.dense is not None:
         more = None if z is None else exp * z
         made = ops.multiply(exp, rows.mass, out=out)
         made -= others
-        made -= _times(ops, others, found.rest, spare)
+        made = ops.less(made, others, found.rest, spare=spare)
         if more is not None:
             made += more
-        return ops.multiply(made, p * bar, out=out)
-    mass = rows.mass if z is None else rows.mass + z
-    made = ops.multiply(exp, p * (mass * bar), out=out)
-    if others is not None:
-        made -= _times(ops, others, bar, spare)
-    return made
-
-
-def _times(ops: Ops, others: Array, factor: Numbers, spare: Array | None) -> Array:
-    """Coefficients times a factor, in a spare buffer where they are of every entry."""
-    if spare is None or others.shape != spare.shape:
-        return others * factor
-    return ops.multiply(others, factor, out=spare)
+        p *= bar
+        return ops.multiply(made, p, out=out)
+    p *= (rows.mass if z is None else rows.mass + z) * bar
+    made = ops.multiply(exp, p, out=out)
+    return made if others is None else ops.less(made, others, bar, spare=spare)
 
 
 def _lse_weight(ops: Ops, found: Found, rows: Rows, temperature: float) -> Numbers:
@@ -446,9 +446,9 @@ def gradient_at_label(
     """The gradient at the label: ((w e - t) - t r) p, in which e - t is 0 where it is the top."""
     exp, z = ops.exp(found.depth), _lse_weight(ops, found, rows, temperature)
     more = None if z is None else exp * z
-    apart = exp if _is_one(rows.mass) else exp * rows.mass
-    apart -= ops.ONE if _is_one(rows.own) else rows.own
-    apart -= found.rest if _is_one(rows.own) else found.rest * rows.own
+    apart = exp if is_one(rows.mass) else exp * rows.mass
+    apart -= ops.ONE if is_one(rows.own) else rows.own
+    apart -= found.rest if is_one(rows.own) else found.rest * rows.own
     if more is not None:
         apart += more
     return apart / (found.rest + ops.ONE) * (bar / temperature)

@@ -64,20 +64,22 @@ def known(
     """
     if not (rule.hard and in_place):
         return _weighed(chosen, rule, leaves, cuts, later=later)
-    bare = leaves.class_weights is leaves.sample_weights is leaves.alpha is None
-    if bare and rule.label_smoothing == 0 and none_ignored(chosen.xp, rule, leaves):
+    kept = kept_rows(chosen.xp, rule, leaves)
+    bare = leaves.class_weights is leaves.sample_weights is leaves.alpha is kept is None
+    if bare and rule.label_smoothing == 0:
         return _plain(chosen, rule, leaves)
-    return _weighted(chosen, rule, leaves)
+    return _weighted(chosen, rule, leaves, kept)
 
 
-def none_ignored(xp: Namespace, rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether every row of labels counts."""
+def kept_rows(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array | None:
+    """Which rows of labels count, the class axis kept; None where all of them do."""
     if rule.ignore_index is None:
-        return True
+        return None
     info = xp.iinfo(leaves.targets.dtype)
     if not int(info.min) <= rule.ignore_index <= int(info.max):
-        return True
-    return not bool(xp.any(leaves.targets == rule.ignore_index))
+        return None
+    kept = leaves.targets != rule.ignore_index
+    return None if bool(xp.all(kept)) else xp.expand_dims(kept, axis=rule.axis)
 
 
 def _plain(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, float | None]:
@@ -111,23 +113,50 @@ def share_of(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Numbers) 
     return float(bar) / divisor if divisor else 0.0
 
 
-def _weighted(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Rows, bool, float | None]:
-    """Labels with weights, smoothing or ignored rows."""
+def _weighted(
+    chosen: Plan, rule: RowLoss, leaves: Leaves, kept: Array | None
+) -> tuple[Rows, bool, float | None]:
+    """Labels with weights, smoothing or ignored rows; what all rows share is a number."""
     xp, logits = chosen.xp, leaves.logits
     # All that is asked of it is its dtype and its number of classes.
     like = chosen.ops.buffer((logits.shape[rule.axis],), rule.dtype, logits)
-    targets = rule.targets(xp, leaves, _stats.along(xp, like, logits.ndim, rule.axis))
-    t = _targets.coefficients(xp, targets)
-    kept = _targets.kept_rows(xp, targets) if rule.normalizer == "valid" else None
-    how = rule.reducer(xp, leaves, _stats.mass(xp, t, rule.axis), kept)
-    t = rule.balanced(xp, leaves, t)
-    mass, own = _stats.mass(xp, t, rule.axis), t.on
-    if t.spread is not None:
-        own = own + t.spread * _targets.lookup(xp, t.weights, t.label)
-    z = None if rule.z_loss == 0 else rule.z_loss * _targets.row_scale(xp, targets)
-    weights = None if leaves.class_weights is None else t.weights
-    t = t._replace(weights=weights)
-    return Rows(t, mass, own, z), True, None if how.divisor is None else float(how.divisor)
+    like = _stats.along(xp, like, logits.ndim, rule.axis)
+    labels = chosen.ops.unsqueeze(leaves.targets, rule.axis)
+    labels = _targets.judged_labels(xp, labels, kept, rule.index_dtype)
+    targets = rule.targets(xp, leaves, like, labels)
+    scale = _targets.row_scale(xp, targets)
+    t = _targets.coefficients(xp, targets, scale)
+    if leaves.class_weights is None:
+        t, mass = t._replace(weights=None), scale
+    else:
+        mass = _stats.mass(xp, t, rule.axis)
+    divisor = _divisor(chosen.xp, rule, leaves, mass, scale)
+    if leaves.alpha is not None:  # then there is no smoothing, see `_plans`
+        on = rule.balanced(xp, leaves, t).on
+        mass = on if on.ndim else float(on)
+        t = t._replace(on=mass)
+    own, z = _own(xp, t), None if rule.z_loss == 0 else rule.z_loss * scale
+    return Rows(t, mass, own, z), True, divisor
+
+
+def _divisor(
+    xp: Namespace, rule: RowLoss, leaves: Leaves, mass: Numbers, scale: Numbers
+) -> float | None:
+    """What a mean divides by where labels have such masses, and such weights of their rows."""
+    by_scale = rule.normalizer == "valid"
+    if isinstance(scale if by_scale else mass, float):
+        return plain_divisor(rule, leaves)
+    kept = _stats.counted(xp, scale, scale) if by_scale else None
+    divisor = rule.reducer(xp, leaves, mass, kept).divisor
+    return None if divisor is None else float(divisor)
+
+
+def _own(xp: Namespace, t: Coefficients) -> Numbers:
+    """The coefficients of the labels."""
+    if t.spread is None:
+        return t.on
+    more = t.spread if t.weights is None else t.spread * _targets.lookup(xp, t.weights, t.label)
+    return t.on + more
 
 
 def _weighed(
@@ -161,9 +190,9 @@ def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
     xp, scale = chosen.xp, None
     if leaves.sample_weights is not None:
         scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
-    if not rule.hard or none_ignored(xp, rule, leaves):
+    kept = kept_rows(xp, rule, leaves) if rule.hard else None
+    if kept is None:
         return scale
-    kept = xp.expand_dims(leaves.targets != rule.ignore_index, axis=rule.axis)
     return xp.astype(kept, rule.dtype) if scale is None else xp.where(kept, scale, 0 * scale)
 
 

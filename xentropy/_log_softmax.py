@@ -1,6 +1,6 @@
-"""The loss of labels alone, reduced, by a log-softmax that a framework makes in one operation.
+"""The loss alone, reduced, by a log-softmax that a framework makes in one operation.
 
-The surprisal of a label is (m - x) + log s, where s is the sum of all exp(x_j - m). Neither term is
+The surprisal of a class is (m - x) + log s, where s is the sum of all exp(x_j - m). Neither term is
 negative, so nothing cancels; but s is 1 + r, rounded, and a loss near 0 is all in the digits of r
 that are lost. So are those that go with every addition, where an operation adds n numbers of a row
 one after the other. Beside a loss of n / 64, and of a half, they are small. So it will do for the
@@ -13,11 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from xentropy._blocks import Block, Buffers
-from xentropy._inplace import widened
-from xentropy._known import buffers, per_row
+from xentropy._blocks import Block
+from xentropy._inplace import gap_of, is_one, widened
+from xentropy._known import buffers, cut, per_row
+from xentropy._rows import Leaves
 from xentropy._typing import Array
-from xentropy._visits import Task, row_labels
+from xentropy._visits import Task, part, rows_in
 
 Operation = Callable[..., Array]
 
@@ -28,59 +29,62 @@ LEAST, ADDED = 0.5, 64
 
 
 def total(task: Task, cuts: tuple[Block, ...]) -> Array | None:
-    """What all rows lose, one operation to a block; None where it will not do."""
+    """What all rows lose, one operation to a block; None where it will not do.
+
+    Rows of a call are alike as a rule: the first of them tell what to expect of all.
+    """
     found = _operation(task)
     if found is None:
         return None
     operation, added = found
-    least = max(LEAST, added / ADDED)
-    logs = _logs(task, operation, cuts, least)
-    return None if logs is None else _lost(task, logs, least)
-
-
-def _logs(task: Task, operation: Operation, cuts: tuple[Block, ...], least: float) -> Array | None:
-    """The logarithm of every label's probability; None if it will not do of the first rows.
-
-    Rows of a call are alike as a rule: the first of them tell what to expect of all.
-    """
-    arrays = (task.plan, task.rule, task.leaves)
-    logs, room = per_row(*arrays), buffers(*arrays, 1)
+    arrays, least = (task.plan, task.rule, task.leaves), max(LEAST, added / ADDED)
+    logs, room = per_row(*arrays), buffers(*arrays, 1 if task.rule.hard else 2)
     for block in cuts:
-        here = logs if len(cuts) == 1 else logs[block]
-        _visit(task, operation, block, room, here)
-        first = len(cuts) > 1 and block is cuts[0]
-        if first and not -float(here.sum()) >= least * math.prod(here.shape):  # nor where it is NaN
+        leaves = cut(task.leaves, block, task.rule)
+        _visit(task, operation, leaves, block, room.of(leaves.logits.shape), logs[block])
+        if block is cuts[0] and _lost(task, logs[block], block, least) is None:
             return None
-    return logs
+    return _lost(task, logs, None, least)
 
 
-def _lost(task: Task, logs: Array, least: float) -> Array | None:
-    """The sum of the losses, or None where it is small; weights of two signs may cancel."""
-    mass, ops = task.rows.mass, task.plan.ops
-    if isinstance(mass, float):
-        lost, weight = -logs.sum(), mass * math.prod(logs.shape)
-    else:
-        lost = -ops.multiply(logs, mass, out=logs).sum()
-        weight = float(abs(mass).sum())
+def _lost(task: Task, logs: Array, block: Block | None, least: float) -> Array | None:
+    """What rows lose, or None where it is little, or NaN; weights of two signs may cancel."""
+    mass, lost = part(task.rows.mass, block), -logs.sum()
+    weight = mass * math.prod(logs.shape) if isinstance(mass, float) else float(abs(mass).sum())
     return lost if float(lost) >= least * weight else None
 
 
 def _operation(task: Task) -> tuple[Operation, int] | None:
-    """The log-softmax, if there is one and no more is wanted than the loss of labels.
+    """The log-softmax, if there is one and no more is wanted than surprisals of plain logits.
 
     And how many numbers it adds to one another.
     """
     rule, shape = task.rule, task.leaves.logits.shape
-    if not rule.bare or rule.reduction == "none" or rule.temperature != 1.0:
+    if not rule.plain or rule.reduction == "none" or rule.temperature != 1.0:
         return None
     if task.gradient is not None or task.leaves.where is not None or math.prod(shape) < FEW:
         return None
     return task.plan.ops.log_softmax(shape, rule.axis, rule.dtype)
 
 
-def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: Array) -> None:
-    """Write the logarithm of the probability of every label of a block."""
-    ops, axis, logits = task.plan.ops, task.rule.axis, task.leaves.logits[block]
-    (buffer,) = room.of(logits.shape)
-    logs = operation(widened(ops, logits, buffer), axis, out=buffer)
-    ops.pick(logs, row_labels(task, block, buffer), axis, out=into)
+def _visit(
+    task: Task,
+    operation: Operation,
+    leaves: Leaves,
+    block: Block,
+    room: list[Array],
+    into: Array,
+) -> None:
+    """Write what the coefficients of every row of a block weigh the logarithms to."""
+    ops, axis, buffer = task.plan.ops, task.rule.axis, room[0]
+    t = rows_in(task, leaves, block, room).t
+    logs = operation(widened(ops, leaves.logits, buffer), axis, out=buffer)
+    if t.on is not None:
+        ops.pick(logs, t.label, axis, out=into)
+        if not is_one(t.on):
+            ops.multiply(into, t.on, out=into)
+    others = gap_of(ops, logs, t, axis, buffer)
+    if t.on is None:
+        ops.multiply(others, -ops.ONE, out=into)
+    elif others is not None:
+        into -= others

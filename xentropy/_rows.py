@@ -11,7 +11,7 @@ from xentropy._links import Link
 from xentropy._maps import sum_to
 from xentropy._reduction import Reducer
 from xentropy._stats import Coefficients, Shares, Stats, times
-from xentropy._targets import Targets, Weigh, Whole
+from xentropy._targets import Labels, Targets, Weigh, Whole
 from xentropy._typing import Array, DType, Judged, Namespace, Normalizer, Reduction, Source
 
 
@@ -88,15 +88,23 @@ class RowLoss:
         return _OF_LOG_PROBS if self.source == "log_probabilities" else Leaves._fields
 
     @property
+    def of_surprisals(self) -> bool:
+        """Whether it is a function of surprisals, of logits as they are."""
+        return self.source == "logits" and self.softcap is None and self.z_loss == 0
+
+    @property
     def of_labels(self) -> bool:
-        """Whether it is a function of the surprisal of labels, of logits as they are."""
-        if not self.hard or self.source != "logits":
-            return False
-        return self.label_smoothing == 0 and self.softcap is None and self.z_loss == 0
+        """Whether those are the labels' alone."""
+        return self.hard and self.label_smoothing == 0 and self.of_surprisals
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is what the coefficients weigh surprisals to."""
+        return self.link is None and self.of_surprisals
 
     @property
     def bare(self) -> bool:
-        """Whether it is that surprisal itself."""
+        """Whether it is the surprisal of labels itself."""
         return self.link is None and self.of_labels
 
     def judged(self, leaves: tuple[Array | None, ...]) -> Judged | None:
@@ -212,14 +220,16 @@ class RowLoss:
     def _mask(self, xp: Namespace, leaves: Leaves) -> Array | None:
         return _stats.along(xp, leaves.where, leaves.logits.ndim, self.axis)
 
-    def targets(self, xp: Namespace, leaves: Leaves, scores: Array) -> Targets:
-        """What makes the coefficients of rows of scores."""
-        labels = given = None
-        if self.hard:
+    def targets(
+        self, xp: Namespace, leaves: Leaves, scores: Array, labels: Labels | None = None
+    ) -> Targets:
+        """What makes the coefficients of rows of scores; ``labels`` may have been read before."""
+        given = None
+        if self.hard and labels is None:
             count = _stats.class_count(xp, scores, self.axis)
             kept_axis = xp.expand_dims(leaves.targets, axis=self.axis)
             labels = _targets.read_labels(xp, kept_axis, count, self.ignore_index, self.index_dtype)
-        else:
+        elif not self.hard:
             given = xp.astype(leaves.targets, self.dtype)
         scale = weights = None
         if leaves.sample_weights is not None:

@@ -14,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from xentropy._stats import Coefficients, along, class_numbers, counted, shape_of, times
+from xentropy._stats import (
+    Coefficients,
+    along,
+    class_count,
+    class_numbers,
+    counted,
+    shape_of,
+    times,
+)
 from xentropy._typing import Array, DType, Namespace
 
 Weigh: TypeAlias = Callable[[Array], Array]
@@ -23,7 +31,9 @@ Weigh: TypeAlias = Callable[[Array], Array]
 class Labels(NamedTuple):
     """Labels made safe to index with, which rows are kept, and which labels name a class.
 
-    ``here`` is where they name one of these classes, if these are not all; None if they are.
+    ``kept`` is None where all rows are known to be, and ``valid`` where all labels that count are
+    known to name one. ``here`` is where they name one of these classes, if these are not all; None
+    if they are.
     """
 
     index: Array
@@ -79,6 +89,12 @@ def read_labels(
     return Labels(xp.astype(index, index_dtype), kept, valid)
 
 
+def judged_labels(xp: Namespace, labels: Array, kept: Array | None, index_dtype: DType) -> Labels:
+    """The same of labels of which those that count are known to name classes."""
+    index = labels if kept is None else xp.where(kept, labels, xp.zeros_like(labels))
+    return Labels(xp.astype(index, index_dtype), kept, None)
+
+
 def _below(xp: Namespace, labels: Array, count: int | Array, index_dtype: DType) -> Array:
     """Where a label is below ``count``, which its own dtype need not be able to hold."""
     largest = int(xp.iinfo(labels.dtype).max)
@@ -90,22 +106,26 @@ def _below(xp: Namespace, labels: Array, count: int | Array, index_dtype: DType)
     return xp.astype(labels, wide) < count
 
 
-def _row(xp: Namespace, targets: Targets) -> Array:
-    """Ones of the rows' shape."""
+def _ones(xp: Namespace, targets: Targets) -> Array:
+    """Ones of the rows' shape, or 1 where labels are all that is known."""
     if targets.labels is not None:
-        kept = targets.labels.kept
-        return xp.astype(xp.ones_like(kept), targets.like.dtype)
+        return 1.0
     if targets.whole is not None:
         return xp.ones_like(targets.whole.total)
     return xp.ones_like(xp.sum(targets.like, axis=targets.axis, keepdims=True))
 
 
 def row_scale(xp: Namespace, targets: Targets) -> Array:
-    """s_i: the sample weight of every row, 0 where the row is ignored."""
-    scale = _row(xp, targets) if targets.scale is None else targets.scale
-    if targets.labels is None:
-        return scale
-    return xp.where(targets.labels.kept, scale, xp.zeros_like(scale))
+    """s_i: the sample weight of every row, 0 where the row is ignored.
+
+    It is the number 1 where nothing weighs labels, all of which are kept.
+    """
+    kept = None if targets.labels is None else targets.labels.kept
+    if targets.scale is None:
+        return _ones(xp, targets) if kept is None else xp.astype(kept, targets.like.dtype)
+    if kept is None:
+        return targets.scale
+    return xp.where(kept, targets.scale, xp.zeros_like(targets.scale))
 
 
 def kept_rows(xp: Namespace, targets: Targets) -> Array:
@@ -130,23 +150,30 @@ def _share(xp: Namespace, targets: Targets) -> Array:
     """e / K_i of every row."""
     if targets.whole is not None:
         return targets.whole.share
+    known = class_count(xp, targets.like, targets.axis) if targets.mask is None else None
+    if isinstance(known, int):
+        return targets.smoothing / max(known, 1)
     ones = _factors(xp, targets._replace(weights=None))
     count = xp.sum(ones, axis=targets.axis, keepdims=True)
     return targets.smoothing / xp.where(count == 0, xp.ones_like(count), count)
 
 
-def coefficients(xp: Namespace, targets: Targets) -> Coefficients:
-    """The coefficients t, labels kept as labels and the smoothing as a row times a column."""
-    scale = row_scale(xp, targets)
+def coefficients(xp: Namespace, targets: Targets, scale: Array | None = None) -> Coefficients:
+    """The coefficients t, labels kept as labels and the smoothing as a row times a column.
+
+    ``scale`` is that of `row_scale` where it is known.
+    """
+    scale = row_scale(xp, targets) if scale is None else scale
     if targets.labels is None:
         return _soft(xp, targets, scale)
-    on = scale * (1 - targets.smoothing)
+    on = scale if targets.smoothing == 0 else scale * (1 - targets.smoothing)
     if targets.weights is not None:
         on = on * _own_weight(xp, targets)
     if targets.labels.here is not None:
         on = xp.where(targets.labels.here, on, xp.zeros_like(on))
-    missing = targets.labels.kept & ~targets.labels.valid
-    on = xp.where(missing, xp.zeros_like(on) + float("nan"), on)
+    if targets.labels.valid is not None:
+        missing = targets.labels.kept & ~targets.labels.valid
+        on = xp.where(missing, xp.zeros_like(on) + float("nan"), on)
     if targets.smoothing == 0:
         return Coefficients(label=targets.labels.index, on=on)
     spread = scale * _share(xp, targets)

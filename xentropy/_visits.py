@@ -90,8 +90,9 @@ def _has_others(task: Task) -> bool:
 
 
 def _buffers(task: Task) -> Buffers:
-    """Room for the exponentials, what is made on the way, and probabilities that are widened."""
-    return buffers(task.plan, task.rule, task.leaves, 3 if _has_others(task) else 2)
+    """Room for the exponentials, what is made on the way, and coefficients of every entry."""
+    every = not task.rule.hard or task.rows.t.weights is not None
+    return buffers(task.plan, task.rule, task.leaves, 3 if every else 2)
 
 
 def at_label(chosen: Plan, rule: RowLoss, leaves: Leaves, rows: Rows) -> Array | None:
@@ -128,7 +129,7 @@ def _visit(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -
     ops, rule, (buffer, spare, *more) = task.plan.ops, task.rule, room
     if task.gradient is None and not more:
         spare = buffer
-    rows, scores = _rows(task, leaves, block, room), scores_of(task, leaves, buffer)
+    rows, scores = rows_in(task, leaves, block, room), scores_of(task, leaves, buffer)
     known: dict[str, Any] = {"axis": rule.axis, "temperature": rule.temperature}
     seen = _inplace.visit(ops, scores, rows.t, **known, buffer=buffer, spare=spare)
     if seen is None:
@@ -195,7 +196,7 @@ def row_labels(task: Task, block: Block | None, buffer: Array) -> Array:
     return task.plan.ops.place(buffer.shape, label, task.rule.axis)
 
 
-def _rows(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -> Rows:
+def rows_in(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -> Rows:
     """What is known of the rows of a block."""
     rows = _rows_of(task.rows, block)
     if task.rule.hard:

@@ -48,9 +48,15 @@ def subtract(a: Array, b: Any, *, out: Array | None = None) -> Array:
     return _by_rows(np.subtract, a, b, out)
 
 
-def multiply(a: Array, b: Any, *, out: Array) -> Array:
+def multiply(a: Array, b: Any, *, out: Array | None) -> Array:
     """a * b."""
     return _by_rows(np.multiply, a, b, out)
+
+
+def less(x: Array, a: Any, b: Any, *, spare: Array | None) -> Array:
+    """x - a * b."""
+    fits = spare is not None and np.shape(a) == spare.shape
+    return np.subtract(x, multiply(a, b, out=spare) if fits else a * b, out=x)
 
 
 def _by_rows(operation: Any, a: Array, b: Any, out: Array | None) -> Array:

@@ -43,6 +43,13 @@ _HUGE = 1 << 22
 _WIDE = torch.float32.itemsize
 
 
+def less(x: Array, a: Any, b: Any, *, spare: Array | None) -> Array:  # noqa: ARG001
+    """x - a * b, in one pass."""
+    if isinstance(a, float):
+        return x.sub_(b * a)
+    return x.sub_(a, alpha=b) if isinstance(b, float) else x.addcmul_(a, b, value=-1)
+
+
 def above(x: Array, *, out: Array) -> Array:
     """max(x, 0)."""
     return torch.clamp(x, min=0, out=out)
