@@ -230,7 +230,8 @@ def _visit(xp: Namespace, ops: Compiler, rule: RowLoss, leaves: Leaves, *, caref
         else:
             gap, mass = _gap(xp, ops, rule, leaves, peak, t, own), _stats.mass(xp, t, rule.axis)
         losses = _stats.finish(xp, Stats(peak, rest, gap, mass))
-    left = Left(peak, rest, mass, None)
+    # Else XLA takes the sum of all masses for another one over all probabilities.
+    left = Left(peak, rest, mass if rule.hard else ops.anew(mass), None)
     return left._replace(losses=rule.with_z(xp, targets, left, losses))
 
 

@@ -13,12 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from xentropy._blocks import Block
+from xentropy._blocks import Block, Buffers
 from xentropy._inplace import gap_of, is_one, widened
 from xentropy._known import buffers, cut, per_row
-from xentropy._rows import Leaves
 from xentropy._typing import Array
-from xentropy._visits import Task, part, rows_in
+from xentropy._visits import Task, part, row_labels, rows_in
 
 Operation = Callable[..., Array]
 
@@ -40,9 +39,9 @@ def total(task: Task, cuts: tuple[Block, ...]) -> Array | None:
     arrays, least = (task.plan, task.rule, task.leaves), max(LEAST, added / ADDED)
     logs, room = per_row(*arrays), buffers(*arrays, 1 if task.rule.hard else 2)
     for block in cuts:
-        leaves = cut(task.leaves, block, task.rule)
-        _visit(task, operation, leaves, block, room.of(leaves.logits.shape), logs[block])
-        if block is cuts[0] and _lost(task, logs[block], block, least) is None:
+        here = logs[block]
+        _visit(task, operation, block, room, here)
+        if block is cuts[0] and _lost(task, here, block, least) is None:
             return None
     return _lost(task, logs, None, least)
 
@@ -67,24 +66,25 @@ def _operation(task: Task) -> tuple[Operation, int] | None:
     return task.plan.ops.log_softmax(shape, rule.axis, rule.dtype)
 
 
-def _visit(
-    task: Task,
-    operation: Operation,
-    leaves: Leaves,
-    block: Block,
-    room: list[Array],
-    into: Array,
-) -> None:
+def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: Array) -> None:
     """Write what the coefficients of every row of a block weigh the logarithms to."""
-    ops, axis, buffer = task.plan.ops, task.rule.axis, room[0]
-    t = rows_in(task, leaves, block, room).t
-    logs = operation(widened(ops, leaves.logits, buffer), axis, out=buffer)
-    if t.on is not None:
-        ops.pick(logs, t.label, axis, out=into)
-        if not is_one(t.on):
-            ops.multiply(into, t.on, out=into)
-    others = gap_of(ops, logs, t, axis, buffer)
+    ops, axis, logits = task.plan.ops, task.rule.axis, task.leaves.logits[block]
+    buffers = room.of(logits.shape)
+    logs = operation(widened(ops, logits, buffers[0]), axis, out=buffers[0])
+    if task.rule.hard:
+        ops.pick(logs, row_labels(task, block, logs), axis, out=into)
+    if not is_one(task.rows.t.on):
+        _weigh(task, block, buffers, into)
+
+
+def _weigh(task: Task, block: Block, room: list[Array], into: Array) -> None:
+    """Weigh the labels' logarithms, and add those of all classes, which are written over."""
+    ops, axis, logs = task.plan.ops, task.rule.axis, room[0]
+    t = rows_in(task, cut(task.leaves, block, task.rule), block, room).t
+    others = gap_of(ops, logs, t, axis, logs)
     if t.on is None:
         ops.multiply(others, -ops.ONE, out=into)
-    elif others is not None:
+        return
+    ops.multiply(into, t.on, out=into)
+    if others is not None:
         into -= others
