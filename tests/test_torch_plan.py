@@ -96,6 +96,47 @@ def test_a_softmax_is_taken_of_long_rows_where_exp_is_slow(monkeypatch: Any) -> 
     assert float(made.sum()) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("slow", [False, True])
+def test_exponentials_of_what_is_below_0(monkeypatch: pytest.MonkeyPatch, slow: bool) -> None:
+    monkeypatch.setattr(_mutable, "slow", lambda: slow)
+    ends = [0.0, -0.0, -1e-30, -1e-4, -86.0, -104.0, -1e30, -math.inf]
+    row = torch.cat([torch.linspace(-80, 0, _mutable._MANY), torch.tensor(ends)])
+    x, peak = (
+        torch.stack([row, row.flip(0), row * math.nan]),
+        torch.tensor([[0.0], [5.0], [math.nan]]),
+    )
+    for given in (x, x.double(), x[:, :9], x.T.contiguous().T, x[:, ::2]):
+        into = torch.empty_like(given)
+        assert _mutable.exp_below(given, peak.to(given.dtype), out=into) is into
+        wide, unit = given.numpy().astype(np.longdouble), torch.finfo(given.dtype).eps
+        with np.errstate(under="ignore"):
+            np.testing.assert_allclose(into.numpy(), np.exp(wide), rtol=unit, atol=3e-45)
+    own, made = torch.exp(x), _mutable.exp_below(x, peak, out=torch.empty_like(x))
+    assert slow != torch.equal(own[:2], made[:2])
+
+
+@pytest.mark.parametrize("entry", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("place", [(0, 0), (8, 3), (8, 4)])
+@pytest.mark.parametrize("hard", [True, False])
+def test_strange_rows_by_either_exponential(
+    monkeypatch: pytest.MonkeyPatch, hard: bool, place: Any, entry: float
+) -> None:
+    """The last entries of an operation are made one by one, where NaN is not above 0 either."""
+    monkeypatch.setattr(_mutable, "_MANY", 0)
+    x, found = torch.tensor(np.random.default_rng(2).normal(size=(9, 5)), dtype=torch.float32), []
+    x[place] = entry
+    t = torch.arange(9) % 5 if hard else torch.full((9, 5), 0.2)
+    for slow in (False, True):
+        monkeypatch.setattr(_mutable, "slow", lambda slow=slow: slow)
+        y = x.clone().requires_grad_()
+        value = xe.cross_entropy(y, t, reduction="none", label_smoothing=0.1)
+        value.sum().backward()
+        maps = (f(x, axis=-1) for f in (xe.softmax, xe.logsumexp, xe.entropy))
+        found.append([value.detach(), y.grad, *maps])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, equal_nan=True)
+
+
 # Rows of 5 classes by the middle axis, and of 300 by the last, where exp is slow.
 OF_LOG_SOFTMAX = [((40, 5, 90), 1), ((70, 300), 1)]
 PLAIN: list[dict[str, Any]] = [

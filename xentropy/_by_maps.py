@@ -121,20 +121,23 @@ class ByMaps(ByShares):
         exp, spare, _ = room.of(x.shape)
         return Seen(x, found, exp, spare), bar
 
+    def _exp(self, below: Array, seen: Seen) -> Array:
+        return self.plan.ops.exp_below(below, seen.found.peak, out=seen.exp)
+
     def by_logsumexp(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """The softmax times the gradient by its logsumexp."""
         ops, (seen, bar) = self.plan.ops, self._again(work, block, room)
         factor = ops.reciprocal(seen.found.rest + ops.ONE) * bar
         if not (ops.finite(factor) and ops.finite(seen.found.peak)):
             return None
-        exp = ops.exp(self._below(seen, seen.spare), out=seen.exp)
+        exp = self._exp(self._below(seen, seen.spare), seen)
         return ops.multiply(exp, factor, out=self._into(place, exp))
 
     def by_entropy(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """p (d - the mean of d) / T, with d = (m - x) / T."""
         ops, (seen, bar) = self.plan.ops, self._again(work, block, room)
         below, more = self._below(seen, seen.spare), room.of(seen.x.shape)[2]
-        exp, p = ops.exp(below, out=seen.exp), ops.reciprocal(seen.found.rest + ops.ONE)
+        exp, p = self._exp(below, seen), ops.reciprocal(seen.found.rest + ops.ONE)
         mean = ops.sum(ops.multiply(below, exp, out=more), self._axis(seen.x)) * p
         if not ops.finite(mean):
             return None
@@ -149,7 +152,7 @@ class ByMaps(ByShares):
         if not (ops.finite(peak) and ops.finite(rest)):
             return None
         bar = widened(ops, bar, room.of(seen.x.shape)[2])
-        exp = ops.exp(self._below(seen, seen.spare), out=seen.exp)
+        exp = self._exp(self._below(seen, seen.spare), seen)
         shares = _inplace_softmax.shares(ops, work.xp, exp, rest, self._axis(seen.x))
         pull = _inplace_softmax.by_log_softmax if self.rule.log else _inplace_softmax.by_softmax
         made = pull(ops, shares, bar, out=self._into(place, seen.spare))

@@ -57,6 +57,10 @@ class Ops(Protocol):
         """exp(x)."""
         ...
 
+    def exp_below(self, x: Array, peak: Array, *, out: Array) -> Array:
+        """exp(x) of how far rows lie below their peaks; NaN where a peak is NaN or infinite."""
+        ...
+
     def shares(self, x: Array, axis: int, *, out: Array) -> Array | None:
         """A softmax along an axis where that takes less time than exp(x), else None."""
         ...
@@ -257,7 +261,7 @@ def _exponentials(
     below = beneath(ops, scores, peak, temperature, out=buffer)
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = gap_of(ops, below, t, axis, spare)
-    return peak, depth, gap, ops.exp(below, out=below)
+    return peak, depth, gap, ops.exp_below(below, peak, out=below)
 
 
 def widened(ops: Ops, x: Array, buffer: Array) -> Array:
