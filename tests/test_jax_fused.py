@@ -236,7 +236,13 @@ def test_a_gradient_is_the_only_buffer_of_its_size(shape: tuple[int, ...], dtype
 
 @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((64, 4096), "float16"), ((4096, 16), "float16"), ((4096, 16), "bfloat16")]
+    ("shape", "dtype"),
+    [
+        ((64, 4096), "float16"),
+        ((64, 4096), "bfloat16"),
+        ((4096, 16), "float16"),
+        ((4096, 16), "bfloat16"),
+    ],
 )
 def test_a_loss_widens_nothing_in_memory(
     shape: tuple[int, int], dtype: str, hard: bool, monkeypatch: pytest.MonkeyPatch

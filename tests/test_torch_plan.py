@@ -111,8 +111,8 @@ def test_exponentials_of_what_is_below_0(monkeypatch: pytest.MonkeyPatch, slow: 
         wide, unit = given.numpy().astype(np.longdouble), torch.finfo(given.dtype).eps
         with np.errstate(under="ignore"):
             np.testing.assert_allclose(into.numpy(), np.exp(wide), rtol=unit, atol=3e-45)
-    own, made = torch.exp(x), _mutable.exp_below(x, peak, out=torch.empty_like(x))
-    assert slow != torch.equal(own[:2], made[:2])
+    own, made = torch.exp(x[:2]), _mutable.exp_below(x[:2], peak[:2], out=torch.empty_like(x[:2]))
+    assert slow != torch.equal(own, made)
 
 
 @pytest.mark.parametrize("entry", [math.inf, -math.inf, math.nan])

@@ -16,7 +16,7 @@ from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, Work
 from xentropy._by_shares import ByShares, Seen
 from xentropy._inplace import widened
-from xentropy._known import kept_rows
+from xentropy._known import kept_labels
 from xentropy._maps import Entropy, LogSumExp, Rest, Softmax, SumRest
 from xentropy._rows import Leaves, Left
 from xentropy._score import RowScore
@@ -93,7 +93,7 @@ class ByMaps(ByShares):
         """Scores of labels: what the top's distance from the label and from all others tells."""
         xp, ops, (peak, rest, *_) = work.xp, self.plan.ops, seen.found
         axis, leaves = self._axis(seen.x), Leaves(*self._cut(work.leaves, block))
-        if kept_rows(xp, self.rule.loss, leaves) is not None:
+        if kept_labels(xp, self.rule.loss, leaves) is not None:
             return None
         label = ops.index(ops.unsqueeze(leaves.targets, axis))
         below = self._below(seen, seen.spare)

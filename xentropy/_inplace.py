@@ -58,7 +58,7 @@ class Ops(Protocol):
         ...
 
     def exp_below(self, x: Array, peak: Array, *, out: Array) -> Array:
-        """exp(x) of how far rows lie below their peaks; NaN where a peak is NaN or infinite."""
+        """exp(x) of numbers that are not above 0, or NaN where a peak of rows is not finite."""
         ...
 
     def shares(self, x: Array, axis: int, *, out: Array) -> Array | None:

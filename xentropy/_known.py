@@ -64,14 +64,14 @@ def known(
     """
     if not (rule.hard and in_place):
         return _weighed(chosen, rule, leaves, cuts, later=later)
-    kept = kept_rows(chosen.xp, rule, leaves)
+    kept = kept_labels(chosen.xp, rule, leaves)
     bare = leaves.class_weights is leaves.sample_weights is leaves.alpha is kept is None
     if bare and rule.label_smoothing == 0:
         return _plain(chosen, rule, leaves)
     return _weighted(chosen, rule, leaves, kept)
 
 
-def kept_rows(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array | None:
+def kept_labels(xp: Namespace, rule: RowLoss, leaves: Leaves) -> Array | None:
     """Which rows of labels count, the class axis kept; None where all of them do."""
     if rule.ignore_index is None:
         return None
@@ -190,7 +190,7 @@ def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
     xp, scale = chosen.xp, None
     if leaves.sample_weights is not None:
         scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
-    kept = kept_rows(xp, rule, leaves) if rule.hard else None
+    kept = kept_labels(xp, rule, leaves) if rule.hard else None
     if kept is None:
         return scale
     return xp.astype(kept, rule.dtype) if scale is None else xp.where(kept, scale, 0 * scale)

@@ -69,12 +69,12 @@ def _operation(task: Task) -> tuple[Operation, int] | None:
 def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: Array) -> None:
     """Write what the coefficients of every row of a block weigh the logarithms to."""
     ops, axis, logits = task.plan.ops, task.rule.axis, task.leaves.logits[block]
-    buffers = room.of(logits.shape)
-    logs = operation(widened(ops, logits, buffers[0]), axis, out=buffers[0])
+    hands = room.of(logits.shape)
+    logs = operation(widened(ops, logits, hands[0]), axis, out=hands[0])
     if task.rule.hard:
         ops.pick(logs, row_labels(task, block, logs), axis, out=into)
     if not is_one(task.rows.t.on):
-        _weigh(task, block, buffers, into)
+        _weigh(task, block, hands, into)
 
 
 def _weigh(task: Task, block: Block, room: list[Array], into: Array) -> None:

@@ -58,11 +58,12 @@ def above(x: Array, *, out: Array) -> Array:
 def exp_below(x: Array, peak: Array, *, out: Array) -> Array:
     """exp(x) of numbers not above 0: as the derivative of ELU, where MKL's exp is slow.
 
-    ELU takes some NaN for numbers above 0, so that what it is multiplied by is NaN where they are.
+    That takes some NaN for numbers above 0: there are none below peaks that are finite.
     """
-    if x.dtype != torch.float32 or x.numel() < _MANY or not slow():
+    worth = x.dtype == torch.float32 and x.numel() >= _MANY and slow()
+    if not (worth and finite(peak)):
         return torch.exp(x, out=out)
-    return _of_elu((peak - peak).add_(ONE), 1.0, 1.0, 1.0, False, x, grad_input=out)
+    return _of_elu(ONE, 1.0, 1.0, 1.0, False, x, grad_input=out)
 
 
 # PyTorch's own exp, which takes two thirds of the time of MKL's there, is found within others.
