@@ -125,11 +125,21 @@ def _slope(rule: RowLoss, leaves: Leaves, left: Left, direction: Array) -> Array
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
     """The gradient by the logits, with the label apart."""
-    if leaves.logits.dtype != rule.dtype:
-        # Else XLA on a CPU widens the logits once for the loss and the gradient, and writes that
-        # to memory: twice the size of the logits.
-        leaves = leaves._replace(logits=_OPERATIONS.anew(leaves.logits))
-    return _fused.parts(ENTRIES, rule, leaves, left)
+    return _fused.parts(ENTRIES, rule, _narrow_anew(rule, leaves), left)
+
+
+def _narrow_anew(rule: RowLoss, leaves: Leaves) -> Leaves:
+    """Narrow logits and probabilities, of which XLA does not know that the loss has them too.
+
+    Else it widens them once on a CPU and writes that to memory: twice their size. They are anew
+    twice, as they may be so once in the loss, and XLA makes one of two that are alike.
+    """
+    arrays = (leaves.logits, None if rule.hard else leaves.targets)
+    logits, targets = (
+        x if x is None or x.dtype == rule.dtype else _OPERATIONS.anew(_OPERATIONS.anew(x))
+        for x in arrays
+    )
+    return leaves._replace(logits=logits, targets=leaves.targets if rule.hard else targets)
 
 
 def _chooses(rule: RowLoss, leaves: Leaves) -> bool:
