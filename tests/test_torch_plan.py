@@ -10,6 +10,7 @@ import oracle
 import pytest
 
 import xentropy as xe
+from xentropy import _inplace
 
 torch = pytest.importorskip("torch")
 from xentropy_torch import _backend, _mutable  # noqa: E402
@@ -107,12 +108,12 @@ def test_exponentials_of_what_is_below_0(monkeypatch: pytest.MonkeyPatch, slow: 
     )
     for given in (x, x.double(), x[:, :9], x.T.contiguous().T, x[:, ::2]):
         into = torch.empty_like(given)
-        assert _mutable.exp_below(given, peak.to(given.dtype), out=into) is into
+        assert _inplace.exp_below(_mutable, given, peak.to(given.dtype), out=into) is into
         wide, unit = given.numpy().astype(np.longdouble), torch.finfo(given.dtype).eps
         with np.errstate(under="ignore"):
             np.testing.assert_allclose(into.numpy(), np.exp(wide), rtol=unit, atol=3e-45)
     own, made = torch.exp(x[:2]), _mutable.exp_below(x[:2], peak[:2], out=torch.empty_like(x[:2]))
-    assert slow != torch.equal(own, made)
+    assert (made is not None and not torch.equal(own, made)) == slow
 
 
 @pytest.mark.parametrize("entry", [math.inf, -math.inf, math.nan])

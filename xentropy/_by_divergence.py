@@ -73,7 +73,8 @@ class ByDivergence(ByShares):
         found, bar = self._known(work, block, work.made[2:4])
         if not (ops.finite(found.peak) and ops.finite(found.rest) and ops.finite(mass)):
             return None
-        exp = ops.exp_below(self._below(Seen(x, found, exp, spare), exp), found.peak, out=exp)
+        below = self._below(Seen(x, found, exp, spare), exp)
+        exp = _inplace.exp_below(ops, below, found.peak, out=exp)
         rows, sharp = Rows(Coefficients(dense=t), mass), ops.smallest(found.rest) < 1
         how, out = (bar, rule.temperature, sharp), self._into(place, exp)
         return _inplace.gradient(ops, exp, found, rows, *how, out=out, spare=spare)

@@ -57,8 +57,11 @@ class Ops(Protocol):
         """exp(x)."""
         ...
 
-    def exp_below(self, x: Array, peak: Array, *, out: Array) -> Array:
-        """exp(x) of numbers that are not above 0, or NaN where a peak of rows is not finite."""
+    def exp_below(self, x: Array, peak: Array, *, out: Array) -> Array | None:
+        """exp(x) of numbers not above 0 where that takes less time than exp, else None.
+
+        They may be NaN where a peak of rows is not finite.
+        """
         ...
 
     def shares(self, x: Array, axis: int, *, out: Array) -> Array | None:
@@ -261,7 +264,7 @@ def _exponentials(
     below = beneath(ops, scores, peak, temperature, out=buffer)
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = gap_of(ops, below, t, axis, spare)
-    return peak, depth, gap, ops.exp_below(below, peak, out=below)
+    return peak, depth, gap, exp_below(ops, below, peak, out=below)
 
 
 def widened(ops: Ops, x: Array, buffer: Array) -> Array:
@@ -275,6 +278,12 @@ def beneath(ops: Ops, scores: Array, peak: Array, temperature: float, *, out: Ar
     if temperature != 1.0:
         out /= temperature
     return out
+
+
+def exp_below(ops: Ops, x: Array, peak: Array, *, out: Array) -> Array:
+    """exp(x) of how far rows lie below their peaks."""
+    made = ops.exp_below(x, peak, out=out)
+    return ops.exp(x, out=out) if made is None else made
 
 
 def log1p_many(ops: Ops, x: Array, spare: Array) -> Array:

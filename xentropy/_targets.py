@@ -158,15 +158,15 @@ def _share(xp: Namespace, targets: Targets) -> Array:
     return targets.smoothing / xp.where(count == 0, xp.ones_like(count), count)
 
 
-def coefficients(xp: Namespace, targets: Targets, scale: Array | None = None) -> Coefficients:
+def coefficients(xp: Namespace, targets: Targets, known: Array | None = None) -> Coefficients:
     """The coefficients t, labels kept as labels and the smoothing as a row times a column.
 
-    ``scale`` is that of `row_scale` where it is known.
+    ``known`` is what `row_scale` gives, where that was asked before.
     """
-    scale = row_scale(xp, targets) if scale is None else scale
+    scale: Array = row_scale(xp, targets) if known is None else known
     if targets.labels is None:
         return _soft(xp, targets, scale)
-    on = scale if targets.smoothing == 0 else scale * (1 - targets.smoothing)
+    on: Array = scale if targets.smoothing == 0 else scale * (1 - targets.smoothing)
     if targets.weights is not None:
         on = on * _own_weight(xp, targets)
     if targets.labels.here is not None:

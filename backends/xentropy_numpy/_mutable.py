@@ -75,9 +75,8 @@ def above(x: Array, *, out: Array) -> Array:
     return np.maximum(x, 0, out=out)
 
 
-def exp_below(x: Array, peak: Array, *, out: Array) -> Array:  # noqa: ARG001
-    """exp(x)."""
-    return np.exp(x, out=out)
+def exp_below(x: Array, peak: Array, *, out: Array) -> None:
+    """None: nothing takes less time than exp."""
 
 
 def shares(x: Array, axis: int, *, out: Array) -> None:

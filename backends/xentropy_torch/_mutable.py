@@ -55,14 +55,14 @@ def above(x: Array, *, out: Array) -> Array:
     return torch.clamp(x, min=0, out=out)
 
 
-def exp_below(x: Array, peak: Array, *, out: Array) -> Array:
-    """exp(x) of numbers not above 0: as the derivative of ELU, where MKL's exp is slow.
+def exp_below(x: Array, peak: Array, *, out: Array) -> Array | None:
+    """exp(x) of numbers not above 0 as the derivative of ELU, where MKL's exp is slow, else None.
 
     That takes some NaN for numbers above 0: there are none below peaks that are finite.
     """
     worth = x.dtype == torch.float32 and x.numel() >= _MANY and slow()
     if not (worth and finite(peak)):
-        return torch.exp(x, out=out)
+        return None
     return _of_elu(ONE, 1.0, 1.0, 1.0, False, x, grad_input=out)
 
 
