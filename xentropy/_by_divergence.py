@@ -73,8 +73,8 @@ class ByDivergence(ByShares):
         found, bar = self._known(work, block, work.made[2:4])
         if not (ops.finite(found.peak) and ops.finite(found.rest) and ops.finite(mass)):
             return None
-        below = self._below(Seen(x, found, exp, spare), exp)
-        exp = _inplace.exp_below(ops, below, found.peak, out=exp)
+        seen = Seen(x, found, exp, spare)
+        exp = self._exp(self._below(seen, exp), seen)
         rows, sharp = Rows(Coefficients(dense=t), mass), ops.smallest(found.rest) < 1
         how, out = (bar, rule.temperature, sharp), self._into(place, exp)
         return _inplace.gradient(ops, exp, found, rows, *how, out=out, spare=spare)

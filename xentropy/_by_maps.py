@@ -15,7 +15,7 @@ from xentropy import _inplace_softmax
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import Arrays, Work
 from xentropy._by_shares import ByShares, Seen
-from xentropy._inplace import exp_below, widened
+from xentropy._inplace import widened
 from xentropy._known import kept_labels
 from xentropy._maps import Entropy, LogSumExp, Rest, Softmax, SumRest
 from xentropy._rows import Leaves, Left
@@ -120,9 +120,6 @@ class ByMaps(ByShares):
         x, (found, bar) = work.x[block], self._known(work, block, work.made[:2])
         exp, spare, _ = room.of(x.shape)
         return Seen(x, found, exp, spare), bar
-
-    def _exp(self, below: Array, seen: Seen) -> Array:
-        return exp_below(self.plan.ops, below, seen.found.peak, out=seen.exp)
 
     def by_logsumexp(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """The softmax times the gradient by its logsumexp."""

@@ -48,6 +48,10 @@ class ByShares(ByRows):
         x, peak = widened(self.plan.ops, seen.x, out), seen.found.peak
         return _inplace.beneath(self.plan.ops, x, peak, self.temperature, out=out)
 
+    def _exp(self, below: Array, seen: Seen) -> Array:
+        """Its exponential once more."""
+        return _inplace.exp_below(self.plan.ops, below, seen.found.peak, out=seen.exp)
+
     def _known(self, work: Work, block: Block, left: Arrays) -> tuple[Found, Array]:
         """What an earlier visit has left of a block, m and r, and the gradient by its values."""
         peak, rest, bar = (self._part(work.x, array, block) for array in (*left, work.bar))

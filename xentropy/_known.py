@@ -191,9 +191,7 @@ def _scale(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array | None:
     if leaves.sample_weights is not None:
         scale = xp.expand_dims(xp.astype(leaves.sample_weights, rule.dtype), axis=rule.axis)
     kept = kept_labels(xp, rule, leaves) if rule.hard else None
-    if kept is None:
-        return scale
-    return xp.astype(kept, rule.dtype) if scale is None else xp.where(kept, scale, 0 * scale)
+    return _targets.scaled(xp, scale, kept, rule.dtype)
 
 
 def _weigh(chosen: Plan, rule: RowLoss, leaves: Leaves, masses: Array, left: deque[Block]) -> None:

@@ -490,7 +490,7 @@ def row_scale(xp: Namespace, rule: RowLoss, head: Head) -> Array:
     else:
         scale = xp.ones_like(xp.astype(xp.sum(head.hidden, axis=-1, keepdims=True), rule.dtype))
     labels = row_targets(xp, rule, head).labels if rule.hard else None
-    return scale if labels is None else xp.where(labels.kept, scale, xp.zeros_like(scale))
+    return _targets.scaled(xp, scale, None if labels is None else labels.kept, rule.dtype)
 
 
 def shaped(xp: Namespace, leaves: Head, made: Head) -> Head:

@@ -41,7 +41,8 @@ def total(task: Task, cuts: tuple[Block, ...]) -> Array | None:
     for block in cuts:
         here = logs[block]
         _visit(task, operation, block, room, here)
-        if block is cuts[0] and _lost(task, here, block, least) is None:
+        first = len(cuts) > 1 and block is cuts[0]
+        if first and _lost(task, here, block, least) is None:
             return None
     return _lost(task, logs, None, least)
 

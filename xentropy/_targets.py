@@ -115,17 +115,23 @@ def _ones(xp: Namespace, targets: Targets) -> Array:
     return xp.ones_like(xp.sum(targets.like, axis=targets.axis, keepdims=True))
 
 
+def scaled(xp: Namespace, scale: Array | None, kept: Array | None, dtype: DType) -> Array | None:
+    """The weights of rows, 0 where a row is not kept; None where all are 1, and kept."""
+    if kept is None:
+        return scale
+    if scale is None:
+        return xp.astype(kept, dtype)
+    return xp.where(kept, scale, xp.zeros_like(scale))
+
+
 def row_scale(xp: Namespace, targets: Targets) -> Array:
     """s_i: the sample weight of every row, 0 where the row is ignored.
 
     It is the number 1 where nothing weighs labels, all of which are kept.
     """
     kept = None if targets.labels is None else targets.labels.kept
-    if targets.scale is None:
-        return _ones(xp, targets) if kept is None else xp.astype(kept, targets.like.dtype)
-    if kept is None:
-        return targets.scale
-    return xp.where(kept, targets.scale, xp.zeros_like(targets.scale))
+    scale = scaled(xp, targets.scale, kept, targets.like.dtype)
+    return _ones(xp, targets) if scale is None else scale
 
 
 def kept_rows(xp: Namespace, targets: Targets) -> Array:

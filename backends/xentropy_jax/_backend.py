@@ -125,21 +125,19 @@ def _slope(rule: RowLoss, leaves: Leaves, left: Left, direction: Array) -> Array
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _gradient(rule: RowLoss, leaves: Leaves, left: Left) -> Parts:
     """The gradient by the logits, with the label apart."""
-    return _fused.parts(ENTRIES, rule, _narrow_anew(rule, leaves), left)
+    leaves = leaves._replace(logits=_narrow_anew(rule, leaves.logits))
+    if not rule.hard:
+        leaves = leaves._replace(targets=_narrow_anew(rule, leaves.targets))
+    return _fused.parts(ENTRIES, rule, leaves, left)
 
 
-def _narrow_anew(rule: RowLoss, leaves: Leaves) -> Leaves:
-    """Narrow logits and probabilities, of which XLA does not know that the loss has them too.
+def _narrow_anew(rule: RowLoss, x: Array) -> Array:
+    """The same numbers; of narrow ones XLA does not know that the loss has them too.
 
     Else it widens them once on a CPU and writes that to memory: twice their size. They are anew
     twice, as they may be so once in the loss, and XLA makes one of two that are alike.
     """
-    arrays = (leaves.logits, None if rule.hard else leaves.targets)
-    logits, targets = (
-        x if x is None or x.dtype == rule.dtype else _OPERATIONS.anew(_OPERATIONS.anew(x))
-        for x in arrays
-    )
-    return leaves._replace(logits=logits, targets=leaves.targets if rule.hard else targets)
+    return x if x.dtype == rule.dtype else _OPERATIONS.anew(_OPERATIONS.anew(x))
 
 
 def _chooses(rule: RowLoss, leaves: Leaves) -> bool:
