@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from xentropy._blocks import Block, Buffers
 from xentropy._inplace import gap_of, is_one, widened
@@ -27,6 +28,15 @@ FEW = 1 << 14
 LEAST, ADDED = 0.5, 64
 
 
+class Work(NamedTuple):
+    """A block, its logits, the places of its labels, and where its rows' logarithms go."""
+
+    block: Block
+    logits: Array
+    place: Any
+    into: Array
+
+
 def total(task: Task, cuts: tuple[Block, ...]) -> Array | None:
     """What all rows lose, one operation to a block; None where it will not do.
 
@@ -38,20 +48,28 @@ def total(task: Task, cuts: tuple[Block, ...]) -> Array | None:
     operation, added = found
     arrays, least = (task.plan, task.rule, task.leaves), max(LEAST, added / ADDED)
     logs, room = per_row(*arrays), buffers(*arrays, 1 if task.rule.hard else 2)
-    for block in cuts:
-        here = logs[block]
-        _visit(task, operation, block, room, here)
-        first = len(cuts) > 1 and block is cuts[0]
-        if first and _lost(task, here, block, least) is None:
+    works = _works(task, cuts, logs)
+    for work in works:
+        _visit(task, operation, work, room.of(work.logits.shape))
+        first = len(cuts) > 1 and work is works[0]
+        if first and _lost(task, work.into, work.block, least) is None:
             return None
     return _lost(task, logs, None, least)
 
 
+def _works(task: Task, cuts: tuple[Block, ...], logs: Array) -> list[Work]:
+    """All blocks, cut before the first is visited: visits sweep Python's own code out of caches."""
+    logits, hard = task.leaves.logits, task.rule.hard
+    parts = [(block, logits[block], logs[block]) for block in cuts]
+    return [Work(b, x, row_labels(task, b, x) if hard else None, into) for b, x, into in parts]
+
+
 def _lost(task: Task, logs: Array, block: Block | None, least: float) -> Array | None:
     """What rows lose, or None where it is little, or NaN; weights of two signs may cancel."""
-    mass, lost = part(task.rows.mass, block), -logs.sum()
+    mass, summed = part(task.rows.mass, block), logs.sum()
+    lost = -float(summed)
     weight = mass * math.prod(logs.shape) if isinstance(mass, float) else float(abs(mass).sum())
-    return lost if float(lost) >= least * weight else None
+    return task.plan.ops.number(lost, summed) if lost >= least * weight else None
 
 
 def _operation(task: Task) -> tuple[Operation, int] | None:
@@ -67,15 +85,14 @@ def _operation(task: Task) -> tuple[Operation, int] | None:
     return task.plan.ops.log_softmax(shape, rule.axis, rule.dtype)
 
 
-def _visit(task: Task, operation: Operation, block: Block, room: Buffers, into: Array) -> None:
+def _visit(task: Task, operation: Operation, work: Work, hands: list[Array]) -> None:
     """Write what the coefficients of every row of a block weigh the logarithms to."""
-    ops, axis, logits = task.plan.ops, task.rule.axis, task.leaves.logits[block]
-    hands = room.of(logits.shape)
-    logs = operation(widened(ops, logits, hands[0]), axis, out=hands[0])
-    if task.rule.hard:
-        ops.pick(logs, row_labels(task, block, logs), axis, out=into)
+    ops, axis, room = task.plan.ops, task.rule.axis, hands[0]
+    logs = operation(widened(ops, work.logits, room), axis, out=room)
+    if work.place is not None:
+        ops.pick(logs, work.place, axis, out=work.into)
     if not is_one(task.rows.t.on):
-        _weigh(task, block, hands, into)
+        _weigh(task, work.block, hands, work.into)
 
 
 def _weigh(task: Task, block: Block, room: list[Array], into: Array) -> None:

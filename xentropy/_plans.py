@@ -120,7 +120,7 @@ def _run(
         losses = _losses(task, cuts, in_place=in_place) if total is None else None
         if not weighed and divides_by_mass(rule, leaves):
             divisor = float(rows.mass.sum())
-        return _reduced(chosen.xp, rule, divisor, losses, total)
+        return _reduced(chosen, rule, divisor, losses, total)
 
 
 def _losses(task: Task, cuts: tuple[Block, ...], *, in_place: bool) -> Array:
@@ -145,12 +145,13 @@ def _parts(rule: RowLoss, gradient: Array | None, *, in_place: bool) -> int:
 
 
 def _reduced(
-    xp: Namespace, rule: RowLoss, divisor: float | None, losses: Array, total: Array | None
+    chosen: Plan, rule: RowLoss, divisor: float | None, losses: Array, total: Array | None
 ) -> Array:
     """The reduced loss, of losses or of their total."""
     if rule.reduction == "none":
-        return xp.squeeze(losses, axis=rule.axis)
+        return chosen.xp.squeeze(losses, axis=rule.axis)
     summed: Array = losses.sum() if total is None else total
     if divisor is None:
         return summed
-    return summed / divisor if divisor else xp.zeros_like(summed) + rule.empty
+    # A framework's own division takes longer, and rounds the divisor.
+    return chosen.ops.number(float(summed) / divisor if divisor else rule.empty, summed)
