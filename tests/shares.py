@@ -1,9 +1,9 @@
 """The share of a test's variants that a run tries where each of them waits for a compiler.
 
-Arrays of JAX are compiled by every call, others where a test's ``mode`` says so. These variants
-take most of the time of a run, and differ from those that are not compiled in what the compiler
-makes of the same operations. So of each test a fifth of them is tried, drawn by the test's name
-and therefore always the same; ``--thorough`` tries all.
+Arrays of JAX are compiled by every call, others where a test's ``mode`` says so, or a marker that
+it ``compiles``. These variants take most of the time of a run, and differ from those that are not
+compiled in what the compiler makes of the same operations. So of each test a fifth of them is
+tried, drawn by the test's name and therefore always the same; ``--thorough`` tries all.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def waits_for_a_compiler(item: pytest.Function) -> bool:
     about = item.get_closest_marker("backends")
     alone = about.args[0] if about is not None and len(about.args) == 1 else None
     params = item.callspec.params
+    if item.get_closest_marker("compiles") is not None:
+        return True
     return params.get("framework", alone) == "jax" or params.get("mode", "eager") != "eager"
 
 

@@ -31,6 +31,11 @@ def test_jax_once(): ...
 @pytest.mark.backends("torch")
 @pytest.mark.parametrize("x", range(12))
 def test_torch(x): ...
+
+@pytest.mark.compiles
+@pytest.mark.backends("torch")
+@pytest.mark.parametrize("x", range(12))
+def test_marked(x): ...
 """
 CONFTEST = """
 import pytest
@@ -38,6 +43,7 @@ from shares import draw
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "backends")
+    config.addinivalue_line("markers", "compiles")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
@@ -76,6 +82,7 @@ def test_a_share_of_what_is_compiled(folder: Path) -> None:
         ("test_jax", True): 3,
         ("test_jax_once", True): 1,
         ("test_torch", False): 12,
+        ("test_marked", False): 3,
     }
     assert tried(folder) == found
     assert tried(folder, "-k", "test_jax and 11") == ["test_jax[11]"]

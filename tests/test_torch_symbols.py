@@ -105,6 +105,7 @@ CASES = [
 ]
 
 
+@pytest.mark.compiles
 @pytest.mark.filterwarnings("ignore")  # of torch.jit.trace's age, and what it takes for constants
 @pytest.mark.parametrize("classes", [10, 300, None])
 @pytest.mark.parametrize(("how", "name", "kind"), CASES)

@@ -92,7 +92,7 @@ class ByMaps(ByShares):
     def scores(self, work: Work, block: Block, seen: Seen) -> Arrays | None:
         """Scores of labels: what the top's distance from the label and from all others tells."""
         xp, ops, (peak, rest, *_) = work.xp, self.plan.ops, seen.found
-        axis, leaves = self._axis(seen.x), Leaves(*self._cut(work.leaves, block))
+        axis, leaves = self._axis(seen.x), Leaves(*self.cut(work.leaves, block))
         if kept_labels(xp, self.rule.loss, leaves) is not None:
             return None
         label = ops.index(ops.unsqueeze(leaves.targets, axis))

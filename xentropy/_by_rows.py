@@ -126,20 +126,21 @@ class ByRows(Around):
 
     def _shared(self, take: Callable[[Work, deque[Block]], None], work: Work) -> None:
         """Have all blocks taken, by as many threads as the plan has."""
-        blocks_ = self._cuts(work.leaves)
+        blocks_ = self.cuts(work.leaves)
         share(partial(take, work), blocks_, self.plan.threads, self.plan.ops.quiet)
 
     def _axis(self, x: Array) -> int:
         axis = class_axis(self.rule, x)
         return x.ndim if axis is None else axis
 
-    def _cuts(self, leaves: tuple[Array | None, ...]) -> tuple[Block, ...]:
+    def cuts(self, leaves: tuple[Array | None, ...]) -> tuple[Block, ...]:
+        """The blocks of a call."""
         x: Array = leaves[0]
         axis, plan = self._axis(x), self.plan
         shape = tuple(x.shape) if axis < x.ndim else (*x.shape, 1)
         return tuple(cut[: x.ndim] for cut in blocks(shape, axis, plan.block_size, plan.threads))
 
-    def _cut(self, leaves: tuple[Array | None, ...], block: Block) -> tuple[Array | None, ...]:
+    def cut(self, leaves: tuple[Array | None, ...], block: Block) -> tuple[Array | None, ...]:
         """The leaves of a block."""
         if type(self.rule) is RowScore:
             return cut(Leaves(*leaves), block, self.rule.loss)
@@ -174,7 +175,7 @@ class ByRows(Around):
         x: Array = leaves[0]
         axis = self._axis(x)
         first = tuple(slice(None) if i == axis else slice(0, 1) for i in range(x.ndim))
-        values, left = self.rule.forward(xp, self._cut(leaves, first))
+        values, left = self.rule.forward(xp, self.cut(leaves, first))
         # What is a value and a residual both has one place.
         room = {id(made): self._like(x, made) for made in (*values, *left)}
         return tuple(room[id(made)] for made in values), tuple(room[id(made)] for made in left)
@@ -207,7 +208,7 @@ class ByRows(Around):
             places = tuple(self._part(x, array, block) for array in work.made)
             made = self._values(work, block, places, room)
             if made is None:
-                values, residuals = self.rule.forward(work.xp, self._cut(work.leaves, block))
+                values, residuals = self.rule.forward(work.xp, self.cut(work.leaves, block))
                 made = (*values, *residuals)
             parts = dict(zip(map(id, work.made), zip(made, places, strict=True), strict=True))
             for part, place in parts.values():  # a value that is a residual too goes there once
@@ -226,7 +227,7 @@ class ByRows(Around):
         x = work.x
         here = tuple(self._part(x, array, block) for array in work.made)
         asked = tuple(None if bar is None else self._part(x, bar, block) for bar in work.bars)
-        leaves = self._cut(work.leaves, block)
+        leaves = self.cut(work.leaves, block)
         return self.rule.pullback(work.xp, leaves, here, asked, work.wanted)[0]
 
     def _write(self, made: Array, place: Array) -> None:

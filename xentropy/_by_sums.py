@@ -12,7 +12,6 @@ from typing import Any
 from xentropy import _reduction as reduction_
 from xentropy._by_divergence import ByDivergence
 from xentropy._by_maps import ByMaps
-from xentropy._by_pairs import ByPairs
 from xentropy._by_rows import Arrays, ByRows, Work, class_axis
 from xentropy._by_sigmoids import BySigmoids
 from xentropy._known import Plan
@@ -37,7 +36,7 @@ def in_blocks(rule: Any, leaves: tuple[Array | None, ...], plan: Plan) -> ByRows
     """A rule that `suits`, evaluated in blocks: in place where that is known how to."""
     if getattr(rule, "reduction", "none") != "none":
         return BySums(rule, plan)
-    for way in (ByMaps, BySigmoids, ByPairs, ByDivergence):
+    for way in (ByMaps, BySigmoids, ByDivergence):
         if way.takes(rule, leaves):
             return way(rule, plan)
     return ByRows(rule, plan)

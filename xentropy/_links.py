@@ -2,26 +2,37 @@
 
 Cross-entropy is the straight one, f(q) = q. As the derivative of q_i by a logit is p_j - [i = j],
 the gradient of any of them is that of a cross-entropy with the coefficients t_j f'(q_j): a link
-has nothing to say but f and f'. Both are exact where p is near 1, because 1 - p is -expm1(-q).
+has nothing to say but f and f'. Both are exact where p is near 1, because 1 - p is -expm1(-q),
+or known otherwise: of two classes it is the other one's p.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from xentropy._stats import Coefficients, every, over_tangent, pick, times
 from xentropy._typing import Array, Namespace
 
 
-class Link(Protocol):
-    """A function of the surprisal with its derivative; links are immutable and hashable."""
+class Shares(NamedTuple):
+    """The probability of a class, and that of all others, where its surprisal is finite."""
 
-    def value(self, xp: Namespace, surprisal: Array) -> Array:
+    own: Array
+    others: Array
+
+
+class Link(Protocol):
+    """A function of the surprisal with its derivative; links are immutable and hashable.
+
+    The shares need not be computed anew where they are given.
+    """
+
+    def value(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """f(q)."""
 
-    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+    def slope(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """f'(q), finite also where q is infinite."""
 
 
@@ -31,23 +42,25 @@ class Focal:
 
     gamma: float
 
-    def value(self, xp: Namespace, surprisal: Array) -> Array:
+    def value(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """The surprisal, the less the more probable the class is."""
-        return self._weight(xp, surprisal) * surprisal
+        return _others(xp, surprisal, shares) ** _whole(self.gamma) * surprisal
 
-    def slope(self, xp: Namespace, surprisal: Array) -> Array:
-        """(1 - p)^gamma (1 + gamma p q / (1 - p)), in which q / (1 - p) is 1 where q is 0."""
+    def slope(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
+        """(1 - p)^gamma (1 + gamma p q / (1 - p)), in which q / (1 - p) is 1 where q is 0.
+
+        Or (1 - p)^(gamma - 1) (1 - p + gamma p q), which divides by nothing.
+        """
+        if shares is not None and self.gamma >= 1:
+            bent = shares.own * surprisal
+            return shares.others ** _whole(self.gamma - 1) * (shares.others + self.gamma * bent)
         zero = xp.zeros_like(surprisal)
         finite = xp.where(xp.isinf(surprisal), zero, surprisal)
         still = finite == 0
         nonzero = xp.where(still, xp.ones_like(finite), finite)
         ratio = xp.where(still, xp.ones_like(finite), nonzero / opposite(xp, nonzero))
-        return self._weight(xp, surprisal) * (1 + self.gamma * xp.exp(-surprisal) * ratio)
-
-    def _weight(self, xp: Namespace, surprisal: Array) -> Array:
-        """(1 - p)^gamma; a whole power has derivatives at 0 where a broken one has none."""
-        power = int(self.gamma) if float(self.gamma).is_integer() else self.gamma
-        return opposite(xp, surprisal) ** power
+        weight = opposite(xp, surprisal) ** _whole(self.gamma)
+        return weight * (1 + self.gamma * xp.exp(-surprisal) * ratio)
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class Poly:
 
     epsilon: float
 
-    def value(self, xp: Namespace, surprisal: Array) -> Array:
+    def value(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """The surprisal and the first power of its expansion, weighted more.
 
         Where that would cancel: (1 + epsilon) q - epsilon (q - (1 - p)).
@@ -66,13 +79,13 @@ class Poly:
             if self.epsilon == -1:
                 return above
             return (1 + self.epsilon) * surprisal - self.epsilon * above
-        return surprisal + self.epsilon * opposite(xp, surprisal)
+        return surprisal + self.epsilon * _others(xp, surprisal, shares)
 
-    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+    def slope(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """1 + epsilon p, or where that would cancel (1 + epsilon) - epsilon (1 - p)."""
         if self.epsilon < 0:
-            return (1 + self.epsilon) - self.epsilon * opposite(xp, surprisal)
-        return 1 + self.epsilon * xp.exp(-surprisal)
+            return (1 + self.epsilon) - self.epsilon * _others(xp, surprisal, shares)
+        return 1 + self.epsilon * (xp.exp(-surprisal) if shares is None else shares.own)
 
 
 @dataclass(frozen=True)
@@ -81,13 +94,23 @@ class Generalized:
 
     power: float
 
-    def value(self, xp: Namespace, surprisal: Array) -> Array:
+    def value(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """The Box-Cox transform of the probability, which is bounded."""
         return opposite(xp, self.power * surprisal) / self.power
 
-    def slope(self, xp: Namespace, surprisal: Array) -> Array:
+    def slope(self, xp: Namespace, surprisal: Array, shares: Shares | None = None) -> Array:
         """p^power."""
         return xp.exp(-self.power * surprisal)
+
+
+def _whole(power: float) -> float:
+    """A whole power has derivatives at 0 where a broken one has none."""
+    return int(power) if float(power).is_integer() else power
+
+
+def _others(xp: Namespace, surprisal: Array, shares: Shares | None) -> Array:
+    """1 - p."""
+    return opposite(xp, surprisal) if shares is None else shares.others
 
 
 def opposite(xp: Namespace, surprisal: Array) -> Array:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from xentropy._blocks import Block, Buffers
+from xentropy._blocks import Block
 from xentropy._inplace import gap_of, is_one, widened
 from xentropy._known import buffers, cut, per_row
 from xentropy._typing import Array

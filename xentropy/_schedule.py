@@ -1,22 +1,23 @@
-"""Which plan a rule has where arrays can be written to: that of a dense loss, or of a head."""
+"""Which plan a rule has where arrays can be written to: of classes, of elements, or of a head."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xentropy import _linear_plans, _plans
+from xentropy import _linear_plans, _pair_plans, _plans
 from xentropy._known import Plan
 from xentropy._linear import Head, LinearLoss
+from xentropy._pair import PairLoss
 from xentropy._typing import Array
 
-# The places of the leaves whose gradients are made in the visit: of a head, and of a dense loss.
+# The places of the leaves whose gradients are made in the visit: of a head, and of all others.
 _OF_HEAD = tuple(Head._fields.index(name) for name in _linear_plans.MOVING)
 _OF_LOGITS = (0,)
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a rule can be visited in blocks."""
-    return _plans.suits(rule, leaves) or _linear_plans.suits(rule, leaves)
+    return any(plans.suits(rule, leaves) for plans in (_plans, _linear_plans, _pair_plans))
 
 
 def moving(rule: Any) -> tuple[int, ...]:
@@ -35,10 +36,24 @@ def _is_head(rule: Any) -> bool:
     return isinstance(rule, LinearLoss)
 
 
+def ahead(rule: Any) -> bool:
+    """Whether gradients can be made before it is known what each row, or element, is worth.
+
+    Those of a number can, and those of an element: they are multiplied by what it is worth.
+    """
+    return rule.reduction != "none" or isinstance(rule, PairLoss)
+
+
+def _plans_of(rule: Any) -> Any:
+    if _is_head(rule):
+        return _linear_plans
+    return _pair_plans if isinstance(rule, PairLoss) else _plans
+
+
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
     """The reduced loss."""
-    plans = _linear_plans if _is_head(rule) else _plans
-    return plans.loss(chosen, rule, leaves)
+    made: Array = _plans_of(rule).loss(chosen, rule, leaves)
+    return made
 
 
 def loss_and_gradients(
@@ -52,11 +67,11 @@ def loss_and_gradients(
 ) -> tuple[Array, tuple[Array | None, ...]]:
     """The reduced loss, and bar times its gradients by the wanted leaves, all of them `moving`.
 
-    ``out`` is a place for the gradient of a dense loss.
+    ``out`` is a place for the gradient by logits.
     """
     if _is_head(rule):
         return _linear_plans.loss_and_gradients(chosen, rule, leaves, wanted, bar=bar)
     if not wanted[0]:
-        return _plans.loss(chosen, rule, leaves), (None,) * len(wanted)
-    value, made = _plans.loss_and_gradient(chosen, rule, leaves, bar=bar, out=out)
+        return loss(chosen, rule, leaves), (None,) * len(wanted)
+    value, made = _plans_of(rule).loss_and_gradient(chosen, rule, leaves, bar=bar, out=out)
     return value, (made,) + (None,) * (len(wanted) - 1)

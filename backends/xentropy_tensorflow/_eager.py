@@ -98,7 +98,7 @@ def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
     @tf.custom_gradient
     def attached(*moving: Array) -> tuple[Array, Any]:
         made = []
-        if chosen.rule.reduction == "none":  # the gradient waits for what each row is worth
+        if not _schedule.ahead(chosen.rule):
             value = _schedule.loss(*chosen)
         else:
             value, gradients = _schedule.loss_and_gradients(*chosen, wanted)
@@ -185,17 +185,18 @@ def _times(
 
     A number above 1 may be there to save small entries, which are lost in what was made.
     """
+    each = bar.ndim > 0  # what an element is worth is multiplied last at any rate
+    worth = bar if each else float(bar)
     if made is None:
-        worth = bar if bar.ndim else float(bar)
         return _schedule.loss_and_gradients(*chosen, wanted, bar=worth)[1]
     present = [x for x in made if x is not None]
-    if bar == 1:
+    if not each and worth == 1.0:
         return made
-    if abs(bar) < 1 and all(x.dtype == chosen.rule.dtype for x in present):
+    if (each or abs(worth) < 1.0) and all(x.dtype == chosen.rule.dtype for x in present):
         for x in present:
-            np.multiply(x, bar, out=x)
+            np.multiply(x, worth, out=x)
         return made
-    return _schedule.loss_and_gradients(*chosen, wanted, bar=float(bar), out=made[0])[1]
+    return _schedule.loss_and_gradients(*chosen, wanted, bar=worth, out=made[0])[1]
 
 
 def _again(

@@ -98,7 +98,7 @@ class _InBlocks(torch.autograd.Function):
         chosen, rule, leaves, wanted = call
         ctx.plan, ctx.rule, ctx.wanted, ctx.gradients = chosen, rule, wanted, None
         ctx.save_for_backward(*leaves)
-        if rule.reduction == "none":  # the gradient waits for what each row is worth
+        if not _schedule.ahead(rule):
             return _schedule.loss(chosen, rule, leaves)
         loss, ctx.gradients = _schedule.loss_and_gradients(chosen, rule, leaves, wanted)
         return loss
@@ -125,11 +125,12 @@ def _worth(
     call = (ctx.plan, ctx.rule, leaves, ctx.wanted)
     if made is None:
         return _schedule.loss_and_gradients(*call, bar=bar)[1]
-    worth = float(bar)
-    if worth == 1.0:
+    each = bar.ndim > 0  # what an element is worth is multiplied last at any rate
+    worth = bar if each else float(bar)
+    if not each and worth == 1.0:
         return made
     present = [x for x in made if x is not None]
-    if abs(worth) < 1.0 and all(x.dtype == ctx.rule.dtype for x in present):
+    if (each or abs(worth) < 1.0) and all(x.dtype == ctx.rule.dtype for x in present):
         for x in present:
             x.mul_(worth)
         return made

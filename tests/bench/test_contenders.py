@@ -69,6 +69,7 @@ def check(name, answer, cell):
         np.testing.assert_allclose(found, gradient, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("targets", TARGETS)
 @pytest.mark.parametrize("dtype", DTYPES)
