@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import mpmath
 import numpy as np
 import oracle
 import pytest
@@ -12,6 +13,7 @@ from harness import Framework
 
 import xentropy as xe
 from xentropy import _by_rows, _by_sums
+from xentropy._divergence import Divergence
 from xentropy._pair import PairLoss
 
 pytestmark = pytest.mark.backends("numpy", "torch", "tensorflow")
@@ -375,6 +377,79 @@ def test_any_cut_gives_the_divergence(
         np.testing.assert_array_equal(framework.numpy(alone), found[0])
 
 
+@pytest.mark.parametrize("targets_are", ["probabilities", "log_probabilities", "logits"])
+@pytest.mark.parametrize("weighed", [True, False])
+def test_finite_rows_are_visited_in_place(
+    framework: Framework, monkeypatch: pytest.MonkeyPatch, weighed: bool, targets_are: Any
+) -> None:
+    """The rule itself is asked for the first row alone, which tells what there will be."""
+    forward, sizes = Divergence.forward, []
+
+    def noted(self: Any, xp: Any, leaves: Any, **how: Any) -> Any:
+        sizes.append(math.prod(leaves[0].shape))
+        return forward(self, xp, leaves, **how)
+
+    monkeypatch.setattr(Divergence, "forward", noted)
+    monkeypatch.delattr(Divergence, "pullback")
+    x, t = RNG.normal(size=(9, 5)), np.full((9, 5), 0.2)
+    t = np.log(t) if targets_are == "log_probabilities" else t
+    weights = framework.array(RNG.uniform(size=9)) if weighed else None
+    with xe.options(block_size=10):
+        framework.value_and_grad(
+            xe.kl_divergence,
+            framework.array(x),
+            framework.array(t),
+            targets_are=targets_are,
+            sample_weights=weights,
+        )
+    assert sizes == [5]
+
+
+def exactly_apart(x: np.ndarray, y: np.ndarray, temperature: float) -> tuple[Any, Any]:
+    """The divergence of a row from that of its targets' logits, and its gradient times T."""
+    with mpmath.workdps(60):
+        sides = [[mpmath.mpf(float(v)) / temperature for v in row] for row in (x, y)]
+        logs = [[v - mpmath.log(mpmath.fsum(map(mpmath.exp, row))) for v in row] for row in sides]
+        p, t = ([mpmath.exp(v) for v in row] for row in logs)
+        value = mpmath.fsum(b * (lb - la) for b, la, lb in zip(t, *logs, strict=True))
+        return float(value), np.array([float(a - b) for a, b in zip(p, t, strict=True)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize("apart", [1e-7, 1e-4, 1e-2, 0.1, 0.3, 1.0, 10.0])
+@pytest.mark.parametrize("shift", [0.0, 7.3])
+def test_logits_that_are_near_keep_their_digits(
+    framework: Framework, shift: float, apart: float, temperature: float, dtype: str
+) -> None:
+    """However near each other the two are, and however far their logits."""
+    x = (RNG.normal(size=(6, 40)) * np.array([[0.5], [1], [2], [3], [5], [8]])).astype(dtype)
+    y = (x + shift + apart * RNG.normal(size=x.shape)).astype(dtype)
+    arrays = framework.array(x, dtype), framework.array(y, dtype)
+    how: dict[str, Any] = {"targets_are": "logits", "reduction": "none"}
+    value, grad = framework.value_and_grad(
+        xe.kl_divergence, *arrays, temperature=temperature, **how
+    )
+    exact = [exactly_apart(*rows, temperature) for rows in zip(x, y, strict=True)]
+    eps = float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(value, [row for row, _ in exact], rtol=24 * eps)
+    for found, (_, wanted) in zip(grad * temperature, exact, strict=True):
+        # What is no larger than the mean of a row has lost digits by what it is a difference of.
+        near = 64 * eps * np.maximum(abs(wanted), abs(wanted).mean())
+        assert (abs(found - wanted) <= near).all()
+
+
+def test_classes_below_the_normal_range(framework: Framework) -> None:
+    x = np.array([[0.0, -95.0, 1.0, -300.0], [0.0, 1.0, 2.0, 3.0]], np.float32)
+    y = np.array([[1.0, -96.0, 0.5, -200.0], [3.0, 1.0, -100.0, 3.0]], np.float32)
+    arrays = framework.array(x), framework.array(y)
+    how: dict[str, Any] = {"targets_are": "logits", "reduction": "none"}
+    value, grad = framework.value_and_grad(xe.kl_divergence, *arrays, **how)
+    for i, (loss, slope) in enumerate(exactly_apart(*rows, 1.0) for rows in zip(x, y, strict=True)):
+        assert value[i] == pytest.approx(loss, rel=1e-6)
+        np.testing.assert_allclose(grad[i], slope, rtol=1e-5, atol=1e-38)
+
+
 @cuts
 @pytest.mark.parametrize("targets_are", ["probabilities", "logits"])
 def test_strange_rows_disturb_no_other(
@@ -387,6 +462,8 @@ def test_strange_rows_disturb_no_other(
     inf, nan = math.inf, math.nan
     x = np.array([[1.0, 2, 3], [inf, 0, 0], [inf, inf, 1], [nan, 0, 1], [-inf, 1, 2], [0, 0, 0]])
     t = np.array([[0.2, 0.3, 0.5]] * 4 + [[0.0, 0.5, 0.5], [nan, 0.5, 0.5]])
+    if targets_are == "logits":
+        t[4, 0] = -inf
     arrays = framework.array(x, "float64"), framework.array(t, "float64")
     how: dict[str, Any] = {"reduction": "none", "targets_are": targets_are}
     with xe.options(**cut):

@@ -2,8 +2,8 @@
 
 d is (m - x) / T. Where t is 0 its logarithm is taken of the smallest number beside it, which the
 product with 0 takes away again: to any other t that adds nothing, or its last place. The gradient
-is that of cross-entropy, w p - t. Rows that are not finite, and targets that are logits or
-log-probabilities, are left to the rule, and so is what is weighed or masked.
+is that of cross-entropy, w p - t, times the weight of the row. Rows that are not finite, targets
+that are logits, and what is masked are left to the rule.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ from xentropy._typing import Array
 
 @dataclass(frozen=True)
 class ByDivergence(ByShares):
-    """A divergence from probabilities that nothing weighs."""
+    """A divergence from probabilities, or their logarithms, of all classes."""
 
     HANDS: ClassVar[int] = 4
 
     @staticmethod
     def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
         """Whether a rule is one of these."""
-        if type(rule) is not Divergence or rule.targets_are != "probabilities":
+        if type(rule) is not Divergence or rule.targets_are == "logits":
             return False
-        given = Leaves(*leaves)
-        return given.sample_weights is None and given.where is None
+        return Leaves(*leaves).where is None
 
     def _given(self, work: Work, block: Block, room: list[Array]) -> tuple[Array, Array]:
         """The logits and the targets of a block, widened into the last two buffers."""
@@ -43,23 +42,31 @@ class ByDivergence(ByShares):
         return widened(ops, x, room[2]), widened(ops, t, room[3])
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
-        ops, rule = self.plan.ops, self.rule
+        ops, axis = self.plan.ops, self.rule.axis
         hands = room.of(work.x[block].shape)
-        (x, t), (exp, spare, *_) = self._given(work, block, hands), hands
+        (x, given), (exp, spare, *_) = self._given(work, block, hands), hands
         seen = self._seen(x, exp, spare)
         if seen is None:
             return None
         (peak, rest, *_), below = seen.found, self._below(seen, spare)
-        ratio = ops.subtract(self._log(t, exp), below, out=spare)
+        ratio = ops.subtract(self._log(given, exp), below, out=spare)
         ratio += ops.log1p(rest)
-        made = ops.sum(ops.multiply(ratio, t, out=ratio), rule.axis)
+        t = self._probabilities(given, exp)
+        made = ops.sum(ops.multiply(ratio, t, out=ratio), axis)
         if not ops.finite(made):
             return None
-        value = ops.squeeze(made, rule.axis) if rule.reduction == "none" else made
-        return value, made, ops.sum(t, rule.axis), peak, rest
+        # A sum over rows is made of those that are given one by one, see `_by_sums`.
+        value = ops.squeeze(weighed(self, work, block, made), axis)
+        return value, made, ops.sum(t, axis), peak, rest
+
+    def _probabilities(self, given: Array, room: Array) -> Array:
+        logs = self.rule.targets_are == "log_probabilities"
+        return self.plan.ops.exp(given, out=room) if logs else given
 
     def _log(self, t: Array, room: Array) -> Array:
         """The logarithm of targets, finite where they are 0."""
+        if self.rule.targets_are == "log_probabilities":
+            return t
         least = float(self.plan.xp.finfo(self.rule.dtype).smallest_normal)
         least *= float(self.plan.xp.finfo(self.rule.dtype).eps)
         room = self.plan.ops.subtract(t, -least, out=room)
@@ -68,13 +75,24 @@ class ByDivergence(ByShares):
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         ops, rule = self.plan.ops, self.rule
         hands = room.of(place.shape)
-        (x, t), (exp, spare, *_) = self._given(work, block, hands), hands
-        mass = self._part(work.x, work.made[1], block)
+        (x, given), (exp, spare, _, room_t) = self._given(work, block, hands), hands
+        t = self._probabilities(given, room_t)
+        mass = self.part(work.x, work.made[1], block)
         found, bar = self._known(work, block, work.made[2:4])
         if not (ops.finite(found.peak) and ops.finite(found.rest) and ops.finite(mass)):
             return None
         seen = Seen(x, found, exp, spare)
         exp = self._exp(self._below(seen, exp), seen)
         rows, sharp = Rows(Coefficients(dense=t), mass), ops.smallest(found.rest) < 1
+        bar = weighed(self, work, block, bar)
         how, out = (bar, rule.temperature, sharp), self._into(place, exp)
         return _inplace.gradient(ops, exp, found, rows, *how, out=out, spare=spare)
+
+
+def weighed(way: ByShares, work: Work, block: Block, rows: Array) -> Array:
+    """Numbers of rows times the weights that these have."""
+    weights, ops = Leaves(*work.leaves).sample_weights, way.plan.ops
+    if weights is None:
+        return rows
+    weights = way.plan.xp.astype(way.part(work.x, weights, block), way.rule.dtype)
+    return ops.multiply(rows, ops.unsqueeze(weights, way.rule.axis), out=None)

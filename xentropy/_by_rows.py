@@ -153,14 +153,14 @@ class ByRows(Around):
     def _cut_one(self, x: Array, name: str, leaf: Array, block: Block) -> Array:
         """The part of a leaf; what belongs to classes, or to all, belongs to every block."""
         if name == "sample_weights":
-            return self._part(x, leaf, block)
+            return self.part(x, leaf, block)
         if leaf.ndim == x.ndim:
             return wide(leaf, block)
         if name == "pos_weight" and leaf.ndim:  # it spreads over the first axes
             return wide(leaf, block[x.ndim - leaf.ndim :])
         return leaf
 
-    def _part(self, x: Array, array: Array, block: Block) -> Array:
+    def part(self, x: Array, array: Array, block: Block) -> Array:
         """The part of values, bars or residuals, of which some have no class axis."""
         if array.ndim == x.ndim:
             return array[block]
@@ -205,7 +205,7 @@ class ByRows(Around):
         """Take blocks until none is left, and write the values and residuals of each."""
         x, room = work.x, self._buffers(work)
         for block in taken(left):
-            places = tuple(self._part(x, array, block) for array in work.made)
+            places = tuple(self.part(x, array, block) for array in work.made)
             made = self._values(work, block, places, room)
             if made is None:
                 values, residuals = self.rule.forward(work.xp, self.cut(work.leaves, block))
@@ -218,15 +218,15 @@ class ByRows(Around):
         """Take blocks until none is left, and write the gradient of each."""
         room = self._buffers(work)
         for block in taken(left):
-            place = self._part(work.x, work.gradient, block)
+            place = self.part(work.x, work.gradient, block)
             made = self._slopes(work, block, place, room)
             self._write(self._by_rule(work, block) if made is None else made, place)
 
     def _by_rule(self, work: Work, block: Block) -> Array:
         """The gradient of a block as the rule makes it."""
         x = work.x
-        here = tuple(self._part(x, array, block) for array in work.made)
-        asked = tuple(None if bar is None else self._part(x, bar, block) for bar in work.bars)
+        here = tuple(self.part(x, array, block) for array in work.made)
+        asked = tuple(None if bar is None else self.part(x, bar, block) for bar in work.bars)
         leaves = self.cut(work.leaves, block)
         return self.rule.pullback(work.xp, leaves, here, asked, work.wanted)[0]
 

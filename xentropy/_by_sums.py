@@ -11,11 +11,13 @@ from typing import Any
 
 from xentropy import _reduction as reduction_
 from xentropy._by_divergence import ByDivergence
+from xentropy._by_logits import ByLogits
 from xentropy._by_maps import ByMaps
 from xentropy._by_rows import Arrays, ByRows, Work, class_axis
 from xentropy._by_sigmoids import BySigmoids
 from xentropy._known import Plan
 from xentropy._maps import LogSumExp, Softmax
+from xentropy._plans import smaller
 from xentropy._typing import Array, Namespace
 
 # In fewer entries operations cost more than what they do, and blocks would only be more of them.
@@ -39,6 +41,8 @@ def in_blocks(rule: Any, leaves: tuple[Array | None, ...], plan: Plan) -> ByRows
     for way in (ByMaps, BySigmoids, ByDivergence):
         if way.takes(rule, leaves):
             return way(rule, plan)
+    if ByLogits.takes(rule, leaves):
+        return ByLogits(rule, smaller(plan))
     return ByRows(rule, plan)
 
 

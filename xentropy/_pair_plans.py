@@ -23,8 +23,8 @@ from xentropy._by_rows import ByRows
 from xentropy._inplace import Numbers, log1p_many, widened
 from xentropy._known import Plan, sized
 from xentropy._links import Shares
-from xentropy._options import current
 from xentropy._pair import Leaves, PairLoss
+from xentropy._plans import smaller
 from xentropy._threads import share, taken
 from xentropy._typing import Array
 from xentropy._visits import part
@@ -104,7 +104,7 @@ def _run(
 ) -> Array:
     """Visit all elements, by blocks that are the same for any number of threads, as sums are."""
     logits, ops = leaves.logits, chosen.ops
-    plan = sized(_small(chosen)._replace(threads=1), logits.shape, HANDS)
+    plan = sized(smaller(chosen)._replace(threads=1), logits.shape, HANDS)
     each = ByRows(replace(rule, reduction="none"), plan)
     blocks, whole = each.cuts(leaves), rule.reduction == "none"
     with ops.quiet():
@@ -122,13 +122,6 @@ def _run(
         divisor = mass if task.weighing else divisor
         value = lost if divisor is None else lost / divisor if divisor else rule.empty
         return ops.number(value, ops.buffer((), rule.dtype, logits))
-
-
-def _small(chosen: Plan) -> Plan:
-    """The plan with blocks of which all buffers lie where one of a dense loss does."""
-    if current().block_size is not None:
-        return chosen
-    return chosen._replace(block_size=chosen.block_size // 4)
 
 
 def _losses(chosen: Plan, rule: PairLoss, logits: Array) -> Array:

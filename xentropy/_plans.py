@@ -39,6 +39,13 @@ def plan(xp: Namespace, ops: Ops, threads: int | None = None) -> Plan:
     return Plan(xp, ops, most, (set_.threads or cpus()) if threads is None else 1, least)
 
 
+def smaller(chosen: Plan) -> Plan:
+    """The plan for visits in many buffers: with blocks of which all lie where two or three do."""
+    if current().block_size is not None:
+        return chosen
+    return chosen._replace(block_size=chosen.block_size // 4)
+
+
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a rule can be evaluated in blocks of rows: a loss over classes of any row at all."""
     logits: Array = leaves[0]
