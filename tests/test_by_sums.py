@@ -158,16 +158,44 @@ def test_links_and_balance_are_cut_too(
 
 
 @cuts
-def test_given_probabilities_are_cut_too(framework: Framework, cut: dict[str, int]) -> None:
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+@pytest.mark.parametrize(
+    "options", [{}, {"label_smoothing": 0.25, "reduction": "sum"}, {"pos_weight": 3.0}], ids=str
+)
+def test_given_probabilities_are_cut_too(
+    framework: Framework, options: dict[str, Any], dtype: str, cut: dict[str, int]
+) -> None:
     p, t = RNG.uniform(0.1, 0.9, (9, 5)), RNG.uniform(size=(9, 5))
+    p, t = exactly(framework, p, dtype), exactly(framework, t, dtype)
 
     def exact(z: np.ndarray) -> Any:
-        return oracle.binary_cross_entropy(z, t, from_logits=False)
+        return oracle.binary_cross_entropy(z, t, from_logits=False, **options)
 
-    arrays = framework.array(p, "float64"), framework.array(t, "float64")
+    arrays = framework.array(p, dtype), framework.array(t, dtype)
+    how: dict[str, Any] = {"from_logits": False, **options}
     with xe.options(**cut):
-        found = framework.value_and_grad(xe.binary_cross_entropy, *arrays, from_logits=False)
-    agree(framework, found, exact(p), oracle.gradient(exact, p), "float64")
+        found = framework.value_and_grad(xe.binary_cross_entropy, *arrays, **how)
+    agree(framework, found, exact(p), oracle.gradient(exact, p), dtype)
+
+
+@cuts
+def test_probabilities_near_either_end_keep_their_digits(
+    framework: Framework, cut: dict[str, int]
+) -> None:
+    p = np.array([1e-30, 1 - 2.0**-24, 0.5, 0.9, 1e-7, 1.0, 0.0, 0.25], np.float32)
+    t = np.array([0.0, 1.0, 1.0, 0.25, 1e-3, 1.0, 0.0, 0.0], np.float32)
+    wide, on = p.astype(np.float64), t.astype(np.float64)
+    with np.errstate(all="ignore"):
+        losses = -np.where(on == 0, 0, on * np.log(wide))
+        losses -= np.where(on == 1, 0, (1 - on) * np.log1p(-wide))
+        slope = np.where(on == 1, 0, (1 - on) / (1 - wide)) - np.where(on == 0, 0, on / wide)
+    how: dict[str, Any] = {"from_logits": False, "reduction": "none"}
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            xe.binary_cross_entropy, framework.array(p), framework.array(t), **how
+        )
+    np.testing.assert_allclose(value, losses, rtol=1e-6)
+    np.testing.assert_allclose(grad, slope, rtol=1e-6)
 
 
 @cuts
@@ -234,7 +262,11 @@ def test_targets_that_are_no_probabilities(
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean"])
-@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"pos_weight": 2.0}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"label_smoothing": 0.1}, {"pos_weight": 2.0}, {"from_logits": False}],
+    ids=str,
+)
 def test_finite_elements_are_visited_in_place(
     framework: Framework,
     monkeypatch: pytest.MonkeyPatch,
@@ -249,9 +281,9 @@ def test_finite_elements_are_visited_in_place(
         return forward(self, xp, leaves, **how)
 
     monkeypatch.setattr(PairLoss, "forward", noted)
-    x, t = RNG.normal(size=(9, 5)), framework.array(np.eye(9, 5))
+    x, t = RNG.uniform(size=(9, 5)), framework.array(np.eye(9, 5))
     for infinite, asked in ((False, set()), (True, {5})):
-        x[8, 4] = math.inf if infinite else 1.0
+        x[8, 4] = math.inf if infinite else 0.5
         with xe.options(block_size=10, threads=1):
             framework.value_and_grad(
                 xe.binary_cross_entropy, framework.array(x), t, reduction=reduction, **options

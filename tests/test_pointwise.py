@@ -118,10 +118,16 @@ def floored(p: Any, t: Any, *, reduction: str = "none") -> Any:
     return call.changed(floor=-100.0).value()
 
 
-def test_logarithms_with_a_floor(framework, mode):
+@pytest.mark.parametrize(
+    ("p", "t"),
+    [
+        ([0.0, 1.0, 0.0, 1.0, 0.25, 1e-13, 0.5], [1.0, 0.0, 0.0, 1.0, 0.75, 1.0, 0.25]),
+        ([1e-50, 0.5], [1.0, 0.25]),  # a finite logarithm below the floor
+    ],
+)
+def test_logarithms_with_a_floor(framework, mode, p, t):
     """As PyTorch's binary_cross_entropy: -100 at least, gradients over 1e-12 at least."""
-    p = np.array([0.0, 1.0, 0.0, 1.0, 0.25, 1e-13, 0.5])
-    t = np.array([1.0, 0.0, 0.0, 1.0, 0.75, 1.0, 0.25])
+    p, t = np.array(p), np.array(t)
     with np.errstate(divide="ignore"):
         value = -t * np.maximum(np.log(p), -100) - (1 - t) * np.maximum(np.log1p(-p), -100)
     slope = (p - t) / np.maximum(p * (1 - p), 1e-12)

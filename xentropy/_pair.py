@@ -46,7 +46,7 @@ class Left(NamedTuple):
 
 
 # What p (1 - p) counts as at least in a gradient that stays finite.
-_LEAST = 1e-12
+LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class PairLoss:
             return _stats.pullback_pair(xp, x, on, off)
         if self.floor is not None:
             both = x * (1 - x)
-            least = xp.zeros_like(both) + _LEAST
+            least = xp.zeros_like(both) + LEAST
             return (off * x - on * (1 - x)) / xp.where(both < least, least, both)
         return times(xp, off, 1 / (1 - x)) - times(xp, on, 1 / x)
 

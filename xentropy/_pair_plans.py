@@ -1,10 +1,11 @@
-"""Plans of binary losses of logits: elements are visited in blocks, in place.
+"""Plans of binary losses: elements are visited in blocks, in place.
 
 With u = max(x, 0) and d = min(x, 0) the surprisals of the two classes are log1p(e^(d - u)) - d and
 log1p(e^(d - u)) + u, and coefficients a and b of theirs have the derivative
 (b e^d - a e^-u) / (e^d + e^-u), where one of the exponentials is 1: the same sums as in `_pair`, in
 buffers that stay in a cache, and a gradient of the same exponentials as the loss. What a link
-bends are the surprisals; the coefficients of a gradient it weighs by its slope.
+bends are the surprisals; the coefficients of a gradient it weighs by its slope. Where probabilities
+are given, e^d and e^-u are p and 1 - p, and the derivative by p is divided by both.
 
 Infinities and NaN, which show in what a block loses, are left to the general form, and so is a
 weight of 0 beside one of them.
@@ -23,7 +24,7 @@ from xentropy._by_rows import ByRows
 from xentropy._inplace import Numbers, log1p_many, widened
 from xentropy._known import Plan, sized
 from xentropy._links import Shares
-from xentropy._pair import Leaves, PairLoss
+from xentropy._pair import LEAST, Leaves, PairLoss
 from xentropy._plans import smaller
 from xentropy._threads import share, taken
 from xentropy._typing import Array
@@ -75,9 +76,9 @@ class Task:
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether a rule is a binary loss of logits."""
+    """Whether a rule is a binary loss, of any element at all."""
     logits: Array = leaves[0]
-    return isinstance(rule, PairLoss) and rule.from_logits and logits.ndim > 0 < min(logits.shape)
+    return isinstance(rule, PairLoss) and logits.ndim > 0 and 0 not in logits.shape
 
 
 def loss(chosen: Plan, rule: PairLoss, leaves: tuple[Array | None, ...]) -> Array:
@@ -236,13 +237,21 @@ def _mass(task: Task, leaves: Leaves, hands: Hands) -> float:
 
 
 def _observe(task: Task, leaves: Leaves, hands: Hands) -> None:
-    """Write the surprisals, and the exponentials with their sum where they are asked for.
+    """Write the surprisals, and what a gradient or a link asks for: of both classes a share of p.
 
-    For a link they are divided by it, and so the probabilities.
+    They are p, or times their sum where that is written too: the gradient is divided by it.
     """
+    if task.rule.from_logits:
+        _of_logits(task, leaves.logits, hands)
+    else:
+        _of_probabilities(task, leaves.logits, hands)
+
+
+def _of_logits(task: Task, x: Array, hands: Hands) -> None:
+    """Of the exponentials of logits."""
     ops, bent = task.each.plan.ops, task.rule.link is not None
     _, _, off_exp, on_exp, yes, no, tail, total, spare = hands
-    x = widened(ops, leaves.logits, tail)
+    x = widened(ops, x, tail)
     up = ops.above(x, out=no)
     down = ops.subtract(x, up, out=yes)
     if not (bent or task.gradient is not None):
@@ -258,6 +267,30 @@ def _observe(task: Task, leaves: Leaves, hands: Hands) -> None:
     tail = log1p_many(ops, tail, spare)
     up += tail
     ops.subtract(tail, down, out=down)
+
+
+def _of_probabilities(task: Task, given: Array, hands: Hands) -> None:
+    """Of p and 1 - p. The derivative by p is that by a logit over their product."""
+    ops, floor = task.each.plan.ops, task.rule.floor
+    _, _, p, rest, yes, no, tail, total, spare = hands
+    p = ops.copy(given, out=p)
+    tail = ops.multiply(p, -ops.ONE, out=tail)
+    rest = ops.subtract(tail, -ops.ONE, out=rest)
+    total = ops.multiply(p, rest, out=total)
+    yes = ops.multiply(ops.log(p, out=yes), -ops.ONE, out=yes)
+    no = ops.multiply(log1p_many(ops, tail, spare), -ops.ONE, out=no)
+    if floor is not None:
+        _at_most(task, yes, -floor)
+        _at_most(task, no, -floor)
+        _at_most(task, ops.multiply(total, -ops.ONE, out=total), -LEAST)
+        ops.multiply(total, -ops.ONE, out=total)
+
+
+def _at_most(task: Task, x: Array, most: float) -> None:
+    """Write a number over larger ones; there are few, if any."""
+    xp, ops = task.each.plan.xp, task.each.plan.ops
+    if not ops.extremes(x)[1] <= most:
+        ops.copy(xp.where(x > most, xp.zeros_like(x) + most, x), out=x)
 
 
 def _lost(task: Task, hands: Hands, out: Array) -> float:
@@ -282,7 +315,7 @@ def _pull(task: Task, block: Block, hands: Hands) -> None:
     on *= on_exp
     less *= off_exp
     less += on
-    if rule.link is None:
+    if rule.link is None or not rule.from_logits:
         less /= hands.total
     into, bar = part(task.gradient, block), part(task.bar, block)
     direct = into.dtype == rule.dtype
