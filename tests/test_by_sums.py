@@ -243,6 +243,25 @@ def test_strange_elements_disturb_no_other(
 
 
 @cuts
+@pytest.mark.parametrize("weighed", [None, "sample_weights", "pos_weight"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_target_that_is_nan(
+    framework: Framework, reduction: str, weighed: str | None, cut: dict[str, int]
+) -> None:
+    """It makes its own loss NaN, and the divisor of a mean, so that no gradient is a number."""
+    x, t = RNG.normal(size=(9, 5)), RNG.uniform(size=(9, 5))
+    t[4, 1] = math.nan
+    more = {} if weighed is None else {weighed: framework.array(np.ones((9, 5)))}
+    arrays = framework.array(x), framework.array(t)
+    with xe.options(**cut):
+        value, grad = framework.value_and_grad(
+            xe.binary_cross_entropy, *arrays, reduction=reduction, **more
+        )
+    assert np.isnan(value)
+    np.testing.assert_array_equal(np.isnan(grad), np.isnan(t) | (reduction == "mean"))
+
+
+@cuts
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
 def test_targets_that_are_no_probabilities(
     framework: Framework, dtype: str, cut: dict[str, int]
@@ -469,6 +488,15 @@ def test_logits_that_are_near_keep_their_digits(
         # What is no larger than the mean of a row has lost digits by what it is a difference of.
         near = 64 * eps * np.maximum(abs(wanted), abs(wanted).mean())
         assert (abs(found - wanted) <= near).all()
+
+
+def test_one_class_does_not_diverge(framework: Framework) -> None:
+    x, y = (framework.array(RNG.normal(size=(9, 1))) for _ in range(2))
+    value, grad = framework.value_and_grad(
+        xe.kl_divergence, x, y, targets_are="logits", reduction="none"
+    )
+    assert not value.any()
+    assert not grad.any()
 
 
 def test_classes_below_the_normal_range(framework: Framework) -> None:

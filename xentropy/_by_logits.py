@@ -47,9 +47,11 @@ class ByLogits(ByShares):
 
     @staticmethod
     def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-        """Whether a rule is one of these."""
-        logits = type(rule) is Divergence and rule.targets_are == "logits"
-        return logits and Leaves(*leaves).where is None
+        """Whether a rule is one of these; of one class nothing is left, to the last place."""
+        if type(rule) is not Divergence or rule.targets_are != "logits":
+            return False
+        given = Leaves(*leaves)
+        return given.where is None and given.logits.shape[rule.axis] > 1
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         ops, axis = self.plan.ops, self.rule.axis

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xentropy import _stats, _targets
 from xentropy._blocks import Block, Buffers, wide
 from xentropy._inplace import Numbers, Ops, Rows, widened
+from xentropy._pair import PairLoss
 from xentropy._rows import Leaves, RowLoss
 from xentropy._stats import Coefficients
 from xentropy._threads import share, taken
@@ -180,8 +181,8 @@ def _weighed(
     return rows, weighed, None if how.divisor is None else float(how.divisor)
 
 
-def divides_by_mass(rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether a mean divides by what the coefficients of all rows sum to."""
+def divides_by_mass(rule: RowLoss | PairLoss, leaves: Any) -> bool:
+    """Whether a mean divides by what the coefficients of all rows, or elements, sum to."""
     return rule.reduction == "mean" and rule.normalizer == "weights" and leaves.normalizer is None
 
 

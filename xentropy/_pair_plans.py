@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import ByRows
 from xentropy._inplace import Numbers, log1p_many, widened
-from xentropy._known import Plan, sized
+from xentropy._known import Plan, divides_by_mass, sized
 from xentropy._links import Shares
 from xentropy._pair import LEAST, Leaves, PairLoss
 from xentropy._plans import smaller
@@ -109,8 +109,9 @@ def _run(
     each = ByRows(replace(rule, reduction="none"), plan)
     blocks, whole = each.cuts(leaves), rule.reduction == "none"
     with ops.quiet():
-        losses = _losses(chosen, rule, logits) if whole else None
-        divisor, weighing = _divisor(rule, leaves)
+        losses, divisor = _losses(chosen, rule, logits) if whole else None, _divisor(rule, leaves)
+        by_mass = divides_by_mass(rule, leaves)
+        weighing = by_mass and not (leaves.sample_weights is leaves.pos_weight is None)
         task = Task(each, chosen.threads, leaves, losses, weighing, None, gradient)
         if weighing and bar is not None:
             divisor = _visited(task, blocks, _weigh)[1]
@@ -120,6 +121,9 @@ def _run(
         lost, mass = _visited(task, blocks, _visit)
         if losses is not None:
             return losses
+        if by_mass and math.isnan(mass) and task.bar is not None:
+            # A target that is NaN: so is the mean's divisor, and with it all of the gradient.
+            _visited(replace(task, bar=math.nan), blocks, _visit)
         divisor = mass if task.weighing else divisor
         value = lost if divisor is None else lost / divisor if divisor else rule.empty
         return ops.number(value, ops.buffer((), rule.dtype, logits))
@@ -139,18 +143,16 @@ def _share(bar: float, divisor: float | None) -> float:
     return bar / divisor if divisor else 0.0
 
 
-def _divisor(rule: PairLoss, leaves: Leaves) -> tuple[float | None, bool]:
-    """What a mean divides by, and whether it is what weighed coefficients sum to."""
-    samples, count = leaves.sample_weights, math.prod(leaves.logits.shape)
+def _divisor(rule: PairLoss, leaves: Leaves) -> float | None:
+    """What a mean divides by, where all coefficients of an element sum to 1."""
+    samples = leaves.sample_weights
     if rule.reduction != "mean":
-        return None, False
+        return None
     if leaves.normalizer is not None:
-        return float(leaves.normalizer), False
-    if rule.normalizer == "weights":
-        return float(count), samples is not None or leaves.pos_weight is not None
+        return float(leaves.normalizer)
     if rule.normalizer == "valid" and samples is not None:
-        return float((samples != 0).sum()), False
-    return float(count), False
+        return float((samples != 0).sum())
+    return float(math.prod(leaves.logits.shape))
 
 
 def _visited(task: Task, blocks: tuple[Block, ...], visit: Any) -> tuple[float, float]:
