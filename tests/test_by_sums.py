@@ -490,6 +490,22 @@ def test_logits_that_are_near_keep_their_digits(
         assert (abs(found - wanted) <= near).all()
 
 
+@pytest.mark.parametrize("targets_are", ["probabilities", "logits"])
+def test_a_weight_without_end(framework: Framework, targets_are: Any) -> None:
+    """It is the factor of p - t, whose sign it leaves."""
+    x, t = np.array([[2.0, 0.0, -1.0]]), np.array([[0.25, 0.25, 0.5]])
+    value, grad = framework.value_and_grad(
+        xe.kl_divergence,
+        framework.array(x),
+        framework.array(t if targets_are == "probabilities" else np.log(t)),
+        targets_are=targets_are,
+        sample_weights=framework.array([math.inf]),
+        reduction="none",
+    )
+    assert value == math.inf
+    np.testing.assert_array_equal(grad, [[math.inf, -math.inf, -math.inf]])
+
+
 def test_one_class_does_not_diverge(framework: Framework) -> None:
     x, y = (framework.array(RNG.normal(size=(9, 1))) for _ in range(2))
     value, grad = framework.value_and_grad(

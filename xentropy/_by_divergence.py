@@ -79,12 +79,12 @@ class ByDivergence(ByShares):
         t = self._probabilities(given, room_t)
         mass = self.part(work.x, work.made[1], block)
         found, bar = self._known(work, block, work.made[2:4])
-        if not (ops.finite(found.peak) and ops.finite(found.rest) and ops.finite(mass)):
+        bar = weighed(self, work, block, bar)
+        if not all(map(ops.finite, (found.peak, found.rest, mass, bar))):
             return None
         seen = Seen(x, found, exp, spare)
         exp = self._exp(self._below(seen, exp), seen)
         rows, sharp = Rows(Coefficients(dense=t), mass), ops.smallest(found.rest) < 1
-        bar = weighed(self, work, block, bar)
         how, out = (bar, rule.temperature, sharp), self._into(place, exp)
         return _inplace.gradient(ops, exp, found, rows, *how, out=out, spare=spare)
 
