@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partialmethod
 from typing import Any
 
 import mpmath
@@ -66,6 +67,19 @@ def exactly(framework: Framework, x: np.ndarray, dtype: str) -> np.ndarray:
     return framework.numpy(framework.array(x, dtype)).astype(np.float64)
 
 
+def asked(monkeypatch: pytest.MonkeyPatch, rule: Any) -> list[int]:
+    """Of how many entries a rule is asked itself, for values or for a pullback, from now on."""
+    sizes: list[int] = []
+    for name in ("forward", "pullback"):
+
+        def noted(self: Any, xp: Any, leaves: Any, *more: Any, own: Any, **how: Any) -> Any:
+            sizes.append(math.prod(leaves[0].shape))
+            return own(self, xp, leaves, *more, **how)
+
+        monkeypatch.setattr(rule, name, partialmethod(noted, own=getattr(rule, name)))
+    return sizes
+
+
 def agree(
     framework: Framework, found: tuple[Any, Any], value: Any, gradient: Any, dtype: str
 ) -> None:
@@ -127,7 +141,11 @@ def test_any_cut_gives_the_binary_loss(
                 xe.binary_cross_entropy, *arrays, **given(framework, options, dtype)
             )
             alone = xe.binary_cross_entropy(*arrays, **given(framework, options, dtype))
-        assert set(visited) == {"PairLoss"}
+        # What elements are worth comes after the first visit: narrow gradients are made anew.
+        anew = (
+            options.get("reduction") == "none" and framework.autograd and dtype.endswith("float16")
+        )
+        assert visited == ["PairLoss"] * (3 if anew else 2)
         agree(framework, found, exact(x), oracle.gradient(exact, x), dtype)
         np.testing.assert_array_equal(framework.numpy(alone), found[0])
 
@@ -293,22 +311,15 @@ def test_finite_elements_are_visited_in_place(
     reduction: str,
 ) -> None:
     """The rule itself is asked for blocks with others alone."""
-    forward, sizes = PairLoss.forward, []
-
-    def noted(self: Any, xp: Any, leaves: Any, **how: Any) -> Any:
-        sizes.append(math.prod(leaves[0].shape))
-        return forward(self, xp, leaves, **how)
-
-    monkeypatch.setattr(PairLoss, "forward", noted)
+    sizes = asked(monkeypatch, PairLoss)
     x, t = RNG.uniform(size=(9, 5)), framework.array(np.eye(9, 5))
-    for infinite, asked in ((False, set()), (True, {5})):
+    for infinite, wanted in ((False, set()), (True, {5})):
         x[8, 4] = math.inf if infinite else 0.5
         with xe.options(block_size=10, threads=1):
             framework.value_and_grad(
                 xe.binary_cross_entropy, framework.array(x), t, reduction=reduction, **options
             )
-        assert set(sizes) <= asked
-        assert bool(sizes) is infinite
+        assert set(sizes) == wanted
 
 
 @pytest.mark.backends("torch", "tensorflow")
@@ -434,14 +445,7 @@ def test_finite_rows_are_visited_in_place(
     framework: Framework, monkeypatch: pytest.MonkeyPatch, weighed: bool, targets_are: Any
 ) -> None:
     """The rule itself is asked for the first row alone, which tells what there will be."""
-    forward, sizes = Divergence.forward, []
-
-    def noted(self: Any, xp: Any, leaves: Any, **how: Any) -> Any:
-        sizes.append(math.prod(leaves[0].shape))
-        return forward(self, xp, leaves, **how)
-
-    monkeypatch.setattr(Divergence, "forward", noted)
-    monkeypatch.delattr(Divergence, "pullback")
+    sizes = asked(monkeypatch, Divergence)
     x, t = RNG.normal(size=(9, 5)), np.full((9, 5), 0.2)
     t = np.log(t) if targets_are == "log_probabilities" else t
     weights = framework.array(RNG.uniform(size=9)) if weighed else None

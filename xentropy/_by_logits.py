@@ -74,10 +74,7 @@ class ByLogits(ByShares):
         ratio = self._ratio(work, block, room, left)
         if ratio is None:
             return None
-        bar = self.part(work.x, work.bar, block)
-        if bar.ndim < work.x.ndim:
-            bar = self.plan.ops.unsqueeze(bar, self.rule.axis)
-        bar = weighed(self, work, block, bar) / self.temperature
+        bar = weighed(self, work, block, self._bar(work, block)) / self.temperature
         return self.plan.ops.multiply(ratio.excess, bar, out=self._into(place, ratio.excess))
 
     # The ratio.

@@ -54,7 +54,10 @@ class ByShares(ByRows):
 
     def _known(self, work: Work, block: Block, left: Arrays) -> tuple[Found, Array]:
         """What an earlier visit has left of a block, m and r, and the gradient by its values."""
-        peak, rest, bar = (self.part(work.x, array, block) for array in (*left, work.bar))
-        if bar.ndim < work.x.ndim:
-            bar = self.plan.ops.unsqueeze(bar, self._axis(work.x))
-        return Found(peak, rest, None, None), bar
+        peak, rest = (self.part(work.x, array, block) for array in left)
+        return Found(peak, rest, None, None), self._bar(work, block)
+
+    def _bar(self, work: Work, block: Block) -> Array:
+        """The gradient by the values of a block, the class axis kept."""
+        bar = self.part(work.x, work.bar, block)
+        return bar if bar.ndim == work.x.ndim else self.plan.ops.unsqueeze(bar, self._axis(work.x))

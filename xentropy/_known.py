@@ -102,7 +102,7 @@ def plain_divisor(rule: RowLoss, leaves: Leaves) -> float | None:
     return float(math.prod(leaves.targets.shape) if count is None else count)
 
 
-def share_of(xp: Namespace, rule: RowLoss, divisor: float | None, bar: Numbers) -> Numbers:
+def share_of(xp: Namespace, rule: Any, divisor: float | None, bar: Numbers) -> Numbers:
     """The gradient by every row's loss, given that by the reduced one: one number, or one for each.
 
     A mean over nothing has none.

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import ByRows
 from xentropy._inplace import Numbers, log1p_many, widened
-from xentropy._known import Plan, divides_by_mass, sized
+from xentropy._known import Plan, divides_by_mass, share_of, sized
 from xentropy._links import Shares
 from xentropy._pair import LEAST, Leaves, PairLoss
 from xentropy._plans import smaller
@@ -116,7 +116,7 @@ def _run(
         if weighing and bar is not None:
             divisor = _visited(task, blocks, _weigh)[1]
         if bar is not None:
-            share_ = bar if whole else _share(float(bar), divisor)
+            share_ = bar if whole else share_of(plan.xp, rule, divisor, bar)
             task = replace(task, bar=share_, weighing=False)
         lost, mass = _visited(task, blocks, _visit)
         if losses is not None:
@@ -134,13 +134,6 @@ def _losses(chosen: Plan, rule: PairLoss, logits: Array) -> Array:
     if logits.dtype == rule.dtype:
         return chosen.ops.result(logits)
     return chosen.ops.buffer(logits.shape, rule.dtype, logits)
-
-
-def _share(bar: float, divisor: float | None) -> float:
-    """The gradient by every element's loss; a mean over nothing has none."""
-    if divisor is None:
-        return bar
-    return bar / divisor if divisor else 0.0
 
 
 def _divisor(rule: PairLoss, leaves: Leaves) -> float | None:
@@ -277,13 +270,17 @@ def _of_probabilities(task: Task, given: Array, hands: Hands) -> None:
     _, _, p, rest, yes, no, tail, total, spare = hands
     p = ops.copy(given, out=p)
     tail = ops.multiply(p, -ops.ONE, out=tail)
-    rest = ops.subtract(tail, -ops.ONE, out=rest)
-    total = ops.multiply(p, rest, out=total)
+    if task.rule.link is not None or task.gradient is not None:
+        rest = ops.subtract(tail, -ops.ONE, out=rest)
+    if task.gradient is not None:
+        total = ops.multiply(p, rest, out=total)
     yes = ops.multiply(ops.log(p, out=yes), -ops.ONE, out=yes)
     no = ops.multiply(log1p_many(ops, tail, spare), -ops.ONE, out=no)
-    if floor is not None:
-        _at_most(task, yes, -floor)
-        _at_most(task, no, -floor)
+    if floor is None:
+        return
+    _at_most(task, yes, -floor)
+    _at_most(task, no, -floor)
+    if task.gradient is not None:
         _at_most(task, ops.multiply(total, -ops.ONE, out=total), -LEAST)
         ops.multiply(total, -ops.ONE, out=total)
 

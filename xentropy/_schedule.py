@@ -75,3 +75,30 @@ def loss_and_gradients(
         return loss(chosen, rule, leaves), (None,) * len(wanted)
     value, made = _plans_of(rule).loss_and_gradient(chosen, rule, leaves, bar=bar, out=out)
     return value, (made,) + (None,) * (len(wanted) - 1)
+
+
+def worth(
+    chosen: Plan,
+    rule: Any,
+    leaves: tuple[Array | None, ...],
+    wanted: tuple[bool, ...],
+    made: tuple[Array | None, ...] | None,
+    bar: Array,
+) -> tuple[Array | None, ...]:
+    """The gradients times what the loss is worth, over themselves where they are made.
+
+    A number above 1 may be there to save small entries, which are lost in what was made. What an
+    element is worth is multiplied last at any rate.
+    """
+    call, each = (chosen, rule, leaves, wanted), bar.ndim > 0
+    by = bar if each else float(bar)
+    if made is None:
+        return loss_and_gradients(*call, bar=by)[1]
+    if not each and by == 1.0:
+        return made
+    present = [x for x in made if x is not None]
+    if (each or abs(by) < 1.0) and all(x.dtype == rule.dtype for x in present):
+        for x in present:
+            x *= by  # noqa: PLW2901 - where it lies
+        return made
+    return loss_and_gradients(*call, bar=by, out=made[0])[1]

@@ -110,7 +110,7 @@ def loss(chosen: Visit, rule: Rule, leaves: tuple[Array | None, ...]) -> Array:
                 found = _again(rule, leaves, bar, wanted)
                 return [found[i] for i in here]
             # They are given away, so that no copies are made; who comes again has them made again.
-            found = _times(chosen, wanted, made.pop() if made else None, view(bar))
+            found = _schedule.worth(*chosen, wanted, made.pop() if made else None, view(bar))
             gradients = (x for x in found if x is not None)
             return [tensor(x, leaf) for x, leaf in zip(gradients, moving, strict=True)]
 
@@ -176,27 +176,6 @@ def _owned(made: Array, seen: Array, like: Array) -> Array:
     """A tensor with an array's numbers, over it where `_result` made it."""
     ours = (made.shape, made.dtype) == (seen.shape, seen.dtype)
     return tensor(made, like) if ours else copied(made)
-
-
-def _times(
-    chosen: Visit, wanted: tuple[bool, ...], made: tuple[Array | None, ...] | None, bar: Array
-) -> tuple[Array | None, ...]:
-    """The gradients times what the loss is worth, over themselves where they are made already.
-
-    A number above 1 may be there to save small entries, which are lost in what was made.
-    """
-    each = bar.ndim > 0  # what an element is worth is multiplied last at any rate
-    worth = bar if each else float(bar)
-    if made is None:
-        return _schedule.loss_and_gradients(*chosen, wanted, bar=worth)[1]
-    present = [x for x in made if x is not None]
-    if not each and worth == 1.0:
-        return made
-    if (each or abs(worth) < 1.0) and all(x.dtype == chosen.rule.dtype for x in present):
-        for x in present:
-            np.multiply(x, worth, out=x)
-        return made
-    return _schedule.loss_and_gradients(*chosen, wanted, bar=worth, out=made[0])[1]
 
 
 def _again(

@@ -111,30 +111,8 @@ class _InBlocks(torch.autograd.Function):
         else:
             # They are given away, so that no copies are made; who comes again has them made again.
             made, ctx.gradients = ctx.gradients, None
-            found = _worth(ctx, leaves, made, bar)
+            found = _schedule.worth(ctx.plan, ctx.rule, leaves, ctx.wanted, made, bar)
         return None, *[found[i] for i in _schedule.moving(ctx.rule)]
-
-
-def _worth(
-    ctx: Any, leaves: tuple[Array | None, ...], made: tuple[Array | None, ...] | None, bar: Array
-) -> tuple[Array | None, ...]:
-    """The gradients times what the loss is worth, over themselves where they are made.
-
-    A number above 1 may be there to save small entries, which are lost in what was made.
-    """
-    call = (ctx.plan, ctx.rule, leaves, ctx.wanted)
-    if made is None:
-        return _schedule.loss_and_gradients(*call, bar=bar)[1]
-    each = bar.ndim > 0  # what an element is worth is multiplied last at any rate
-    worth = bar if each else float(bar)
-    if not each and worth == 1.0:
-        return made
-    present = [x for x in made if x is not None]
-    if (each or abs(worth) < 1.0) and all(x.dtype == ctx.rule.dtype for x in present):
-        for x in present:
-            x.mul_(worth)
-        return made
-    return _schedule.loss_and_gradients(*call, bar=worth, out=made[0])[1]
 
 
 def _again(
