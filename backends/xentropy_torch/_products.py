@@ -42,10 +42,8 @@ def plan(rule: Any, leaves: tuple[Array | None, ...]) -> Plan:
 
 def _quicker() -> bool:
     """Whether oneDNN is there, allowed, and has vectors that MKL does not use."""
-    if not (_mutable.slow() and torch.backends.mkldnn.is_available()):
-        return False
-    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return bool(wide and torch._C._get_mkldnn_enabled() and _linear is not None)
+    there = torch.backends.mkldnn.is_available() and _linear is not None
+    return bool(_mutable.slow() and there and torch._C._get_mkldnn_enabled())
 
 
 def _dense(x: Array) -> bool:
