@@ -9,7 +9,7 @@ that are logits, and what is masked are left to the rule.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from xentropy import _inplace
 from xentropy._blocks import Block, Buffers
@@ -18,14 +18,52 @@ from xentropy._by_shares import ByShares, Seen
 from xentropy._divergence import Divergence, Leaves
 from xentropy._inplace import Rows, widened
 from xentropy._stats import Coefficients
-from xentropy._typing import Array
+from xentropy._typing import Array, Namespace
 
 
 @dataclass(frozen=True)
-class ByDivergence(ByShares):
+class OfDivergence(ByShares):
+    """What divergences from all that targets are have in common."""
+
+    def _room(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
+        """Every row's loss; its divergence, mass, and what was found of the logits, and targets."""
+        x: Array = leaves[0]
+        rows = self._full(x, 1, x.ndim)
+        count = 6 if self.rule.targets_are == "logits" else 4
+        left = tuple(self.plan.ops.buffer(rows, self.rule.dtype, x) for _ in range(count))
+        losses = self.plan.ops.buffer(self._full(x, 1, x.ndim - 1), self.rule.dtype, x)
+        return (losses,), left
+
+    def _loss(self, work: Work, block: Block, divergence: Array) -> Array:
+        """What is lost; a sum over rows is made of those that are given one by one: `_by_sums`."""
+        return self.plan.ops.squeeze(self._weighed(work, block, divergence), self.rule.axis)
+
+    def _weight(self, work: Work, block: Block) -> Array:
+        """What a row's gradient is worth."""
+        return self._weighed(work, block, self._bar(work, block))
+
+    def _weighed(self, work: Work, block: Block, rows: Array) -> Array:
+        """Numbers of rows times the weights that these have."""
+        weights, ops = Leaves(*work.leaves).sample_weights, self.plan.ops
+        if weights is None:
+            return rows
+        weights = self.plan.xp.astype(self.part(work.x, weights, block), self.rule.dtype)
+        return ops.multiply(rows, ops.unsqueeze(weights, self.rule.axis), out=None)
+
+
+class Made(NamedTuple):
+    """What a visit leaves of a block: values and residuals, what it has seen, and targets."""
+
+    values: Arrays
+    seen: Seen
+    t: Array
+
+
+@dataclass(frozen=True)
+class ByDivergence(OfDivergence):
     """A divergence from probabilities, or their logarithms, of all classes."""
 
-    HANDS: ClassVar[int] = 4
+    HANDS: ClassVar[int] = 5
 
     @staticmethod
     def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -39,25 +77,40 @@ class ByDivergence(ByShares):
         given = Leaves(*work.leaves)
         x, t = given.logits[block], given.targets[block]
         ops = self.plan.ops
-        return widened(ops, x, room[2]), widened(ops, t, room[3])
+        return widened(ops, x, room[3]), widened(ops, t, room[4])
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
+        made = self._made(work, block, room)
+        return None if made is None else made.values
+
+    def _both(
+        self, work: Work, block: Block, places: Arrays, place: Array, room: Buffers
+    ) -> Arrays | None:
+        made = self._made(work, block, room)
+        if made is None:
+            return None
+        bar, mass = self._weight(work, block), made.values[2]
+        if not (self.plan.ops.finite(bar) and self.plan.ops.finite(mass)):
+            return None
+        self._write(self._gradient_of(made.seen, made.t, mass, bar, place), place)
+        return made.values
+
+    def _made(self, work: Work, block: Block, room: Buffers) -> Made | None:
         ops, axis = self.plan.ops, self.rule.axis
         hands = room.of(work.x[block].shape)
-        (x, given), (exp, spare, *_) = self._given(work, block, hands), hands
+        (x, given), (exp, spare, logs, *_) = self._given(work, block, hands), hands
         seen = self._seen(x, exp, spare)
         if seen is None:
             return None
         (peak, rest, *_), below = seen.found, self._below(seen, spare)
-        ratio = ops.subtract(self._log(given, exp), below, out=spare)
+        ratio = ops.subtract(self._log(given, logs), below, out=spare)
         ratio += ops.log1p(rest)
-        t = self._probabilities(given, exp)
-        made = ops.sum(ops.multiply(ratio, t, out=ratio), axis)
-        if not ops.finite(made):
+        t = self._probabilities(given, logs)
+        divergence = ops.sum(ops.multiply(ratio, t, out=ratio), axis)
+        if not ops.finite(divergence):
             return None
-        # A sum over rows is made of those that are given one by one, see `_by_sums`.
-        value = ops.squeeze(weighed(self, work, block, made), axis)
-        return value, made, ops.sum(t, axis), peak, rest
+        value, mass = self._loss(work, block, divergence), ops.sum(t, axis)
+        return Made((value, divergence, mass, peak, rest), seen, t)
 
     def _probabilities(self, given: Array, room: Array) -> Array:
         logs = self.rule.targets_are == "log_probabilities"
@@ -73,26 +126,20 @@ class ByDivergence(ByShares):
         return self.plan.ops.log(room, out=room)
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
-        ops, rule = self.plan.ops, self.rule
-        hands = room.of(place.shape)
-        (x, given), (exp, spare, _, room_t) = self._given(work, block, hands), hands
-        t = self._probabilities(given, room_t)
+        ops, hands = self.plan.ops, room.of(place.shape)
+        (x, given), (exp, spare, logs, *_) = self._given(work, block, hands), hands
         mass = self.part(work.x, work.made[1], block)
-        found, bar = self._known(work, block, work.made[2:4])
-        bar = weighed(self, work, block, bar)
+        found, _ = self._known(work, block, work.made[2:4])
+        bar = self._weight(work, block)
         if not all(map(ops.finite, (found.peak, found.rest, mass, bar))):
             return None
         seen = Seen(x, found, exp, spare)
-        exp = self._exp(self._below(seen, exp), seen)
+        self._exp(self._below(seen, exp), seen)
+        return self._gradient_of(seen, self._probabilities(given, logs), mass, bar, place)
+
+    def _gradient_of(self, seen: Seen, t: Array, mass: Array, bar: Array, place: Array) -> Array:
+        """The gradient of cross-entropy, over the exponentials or in its place."""
+        ops, found = self.plan.ops, seen.found
         rows, sharp = Rows(Coefficients(dense=t), mass), ops.smallest(found.rest) < 1
-        how, out = (bar, rule.temperature, sharp), self._into(place, exp)
-        return _inplace.gradient(ops, exp, found, rows, *how, out=out, spare=spare)
-
-
-def weighed(way: ByShares, work: Work, block: Block, rows: Array) -> Array:
-    """Numbers of rows times the weights that these have."""
-    weights, ops = Leaves(*work.leaves).sample_weights, way.plan.ops
-    if weights is None:
-        return rows
-    weights = way.plan.xp.astype(way.part(work.x, weights, block), way.rule.dtype)
-    return ops.multiply(rows, ops.unsqueeze(weights, way.rule.axis), out=None)
+        how, out = (bar, self.rule.temperature, sharp), self._into(place, seen.exp)
+        return _inplace.gradient(ops, seen.exp, found, rows, *how, out=out, spare=seen.spare)

@@ -16,9 +16,9 @@ from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 from xentropy._blocks import Block, Buffers
-from xentropy._by_divergence import weighed
+from xentropy._by_divergence import OfDivergence
 from xentropy._by_rows import Arrays, Work
-from xentropy._by_shares import ByShares, Seen
+from xentropy._by_shares import Seen
 from xentropy._divergence import Divergence, Leaves
 from xentropy._inplace import Found, widened
 from xentropy._typing import Array
@@ -40,7 +40,7 @@ class Ratio(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ByLogits(ByShares):
+class ByLogits(OfDivergence):
     """A divergence from the softmax of other logits, of all classes."""
 
     HANDS: ClassVar[int] = 7
@@ -54,28 +54,24 @@ class ByLogits(ByShares):
         return given.where is None and given.logits.shape[rule.axis] > 1
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
-        ops, axis = self.plan.ops, self.rule.axis
+        ratio = self._ratio(work, block, room, ())
+        return None if ratio is None else self._made(work, block, places, ratio)
+
+    def _both(
+        self, work: Work, block: Block, places: Arrays, place: Array, room: Buffers
+    ) -> Arrays | None:
         ratio = self._ratio(work, block, room, ())
         if ratio is None:
             return None
-        made = self._far(ratio)
-        if not ops.smallest(made) >= _MUCH:
-            made = self._near(ratio)
-        if not ops.finite(made):
-            return None
-        mass = places[2]
-        mass[...] = 1
-        value = ops.squeeze(weighed(self, work, block, made), axis)
-        found, other = ratio.sides
-        return value, made, mass, found.peak, found.rest, other.peak, other.rest
+        made = self._made(work, block, places, ratio)
+        if made is not None:
+            self._write(self._gradient_of(work, block, ratio, place), place)
+        return made
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         left = tuple(self.part(work.x, array, block) for array in work.made[2:])
         ratio = self._ratio(work, block, room, left)
-        if ratio is None:
-            return None
-        bar = weighed(self, work, block, self._bar(work, block)) / self.temperature
-        return self.plan.ops.multiply(ratio.excess, bar, out=self._into(place, ratio.excess))
+        return None if ratio is None else self._gradient_of(work, block, ratio, place)
 
     # The ratio.
 
@@ -140,6 +136,24 @@ class ByLogits(ByShares):
         return u
 
     # What is made of it.
+
+    def _made(self, work: Work, block: Block, places: Arrays, ratio: Ratio) -> Arrays | None:
+        """Values and residuals, if they are finite."""
+        divergence, ops = self._far(ratio), self.plan.ops
+        if not ops.smallest(divergence) >= _MUCH:
+            divergence = self._near(ratio)
+        if not ops.finite(divergence):
+            return None
+        mass = places[2]
+        mass[...] = 1
+        found, other = ratio.sides
+        value = self._loss(work, block, divergence)
+        return value, divergence, mass, found.peak, found.rest, other.peak, other.rest
+
+    def _gradient_of(self, work: Work, block: Block, ratio: Ratio, place: Array) -> Array:
+        """p - t times what rows are worth."""
+        bar = self._weight(work, block) / self.temperature
+        return self.plan.ops.multiply(ratio.excess, bar, out=self._into(place, ratio.excess))
 
     def _far(self, ratio: Ratio) -> Array:
         """The sum of t l of every row, as all p - t sum to 0."""

@@ -53,7 +53,7 @@ class Work(NamedTuple):
     """One call: its leaves, and where values and residuals go, in this order.
 
     Of a pullback ``made`` are the residuals, ``bars`` the gradients by the values, ``gradient`` the
-    place of the one by the first leaf.
+    place of the one by the first leaf. A visit that makes that as well has all of them.
     """
 
     xp: Namespace
@@ -97,6 +97,24 @@ class ByRows(Around):
             values, left = self._room(xp, leaves)
             self._shared(self._visit, Work(xp, leaves, (*values, *left)))
             return values, left
+
+    def both(
+        self,
+        xp: Namespace,
+        leaves: tuple[Array | None, ...],
+        bars: tuple[Array | None, ...],
+        out: Array | None = None,
+    ) -> tuple[Arrays, Arrays, Array]:
+        """Values, residuals and the gradient by the first leaf, by one visit to every block.
+
+        ``out`` is a place for the gradient, which may be that leaf.
+        """
+        wanted = (True, *(False for _ in leaves[1:]))
+        with self.plan.ops.quiet():
+            values, left = self._room(xp, leaves)
+            gradient = self.plan.ops.result(leaves[0]) if out is None else out
+            self._shared(self._visit, Work(xp, leaves, (*values, *left), bars, wanted, gradient))
+            return values, left, gradient
 
     def pullback(
         self,
@@ -202,17 +220,27 @@ class ByRows(Around):
     # Visits.
 
     def _visit(self, work: Work, left: deque[Block]) -> None:
-        """Take blocks until none is left, and write the values and residuals of each."""
-        x, room = work.x, self._buffers(work)
+        """Take blocks until none is left, and write what is made of each."""
+        room = self._buffers(work)
         for block in taken(left):
-            places = tuple(self.part(x, array, block) for array in work.made)
-            made = self._values(work, block, places, room)
+            places = tuple(self.part(work.x, array, block) for array in work.made)
+            if work.gradient is None:
+                made, place = self._values(work, block, places, room), None
+            else:
+                place = self.part(work.x, work.gradient, block)
+                made = self._both(work, block, places, place, room)
             if made is None:
-                values, residuals = self.rule.forward(work.xp, self.cut(work.leaves, block))
-                made = (*values, *residuals)
+                made = self._all_by_rule(work, block, place)
             parts = dict(zip(map(id, work.made), zip(made, places, strict=True), strict=True))
-            for part, place in parts.values():  # a value that is a residual too goes there once
-                self._write(part, place)
+            for part, here in parts.values():  # a value that is a residual too goes there once
+                self._write(part, here)
+
+    def _all_by_rule(self, work: Work, block: Block, place: Array | None) -> Arrays:
+        """Values and residuals of a block as the rule makes them, the gradient in its place."""
+        values, residuals = self.rule.forward(work.xp, self.cut(work.leaves, block))
+        if place is not None:
+            self._write(self._by_rule(work, block, residuals), place)
+        return (*values, *residuals)
 
     def _pull(self, work: Work, left: deque[Block]) -> None:
         """Take blocks until none is left, and write the gradient of each."""
@@ -220,15 +248,17 @@ class ByRows(Around):
         for block in taken(left):
             place = self.part(work.x, work.gradient, block)
             made = self._slopes(work, block, place, room)
-            self._write(self._by_rule(work, block) if made is None else made, place)
+            if made is None:
+                left_here = tuple(self.part(work.x, array, block) for array in work.made)
+                made = self._by_rule(work, block, left_here)
+            self._write(made, place)
 
-    def _by_rule(self, work: Work, block: Block) -> Array:
+    def _by_rule(self, work: Work, block: Block, residuals: Arrays) -> Array:
         """The gradient of a block as the rule makes it."""
         x = work.x
-        here = tuple(self.part(x, array, block) for array in work.made)
         asked = tuple(None if bar is None else self.part(x, bar, block) for bar in work.bars)
         leaves = self.cut(work.leaves, block)
-        return self.rule.pullback(work.xp, leaves, here, asked, work.wanted)[0]
+        return self.rule.pullback(work.xp, leaves, residuals, asked, work.wanted)[0]
 
     def _write(self, made: Array, place: Array) -> None:
         """Write what was made elsewhere than in its place."""
@@ -237,6 +267,11 @@ class ByRows(Around):
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         """The values and residuals of a block, made in place; None where the rule makes them."""
+
+    def _both(
+        self, work: Work, block: Block, places: Arrays, place: Array, room: Buffers
+    ) -> Arrays | None:
+        """The same, and the gradient written to its place; None where the rule makes all of it."""
 
     def _slopes(self, work: Work, block: Block, place: Array, room: Buffers) -> Array | None:
         """The gradient of a block, made in place; None where the rule makes it."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from xentropy import _stats, _targets
 from xentropy._blocks import Block, Buffers, wide
+from xentropy._divergence import Divergence
 from xentropy._inplace import Numbers, Ops, Rows, widened
 from xentropy._pair import PairLoss
 from xentropy._rows import Leaves, RowLoss
@@ -181,7 +182,7 @@ def _weighed(
     return rows, weighed, None if how.divisor is None else float(how.divisor)
 
 
-def divides_by_mass(rule: RowLoss | PairLoss, leaves: Any) -> bool:
+def divides_by_mass(rule: RowLoss | PairLoss | Divergence, leaves: Any) -> bool:
     """Whether a mean divides by what the coefficients of all rows, or elements, sum to."""
     return rule.reduction == "mean" and rule.normalizer == "weights" and leaves.normalizer is None
 

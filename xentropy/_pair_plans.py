@@ -75,10 +75,10 @@ class Task:
         return rule
 
 
-def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether a rule is a binary loss, of any element at all."""
+def suits(_: PairLoss, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether a binary loss is one of an array of any element at all."""
     logits: Array = leaves[0]
-    return isinstance(rule, PairLoss) and logits.ndim > 0 and 0 not in logits.shape
+    return logits.ndim > 0 and 0 not in logits.shape
 
 
 def loss(chosen: Plan, rule: PairLoss, leaves: tuple[Array | None, ...]) -> Array:

@@ -46,10 +46,10 @@ def smaller(chosen: Plan) -> Plan:
     return chosen._replace(block_size=chosen.block_size // 4)
 
 
-def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
-    """Whether a rule can be evaluated in blocks of rows: a loss over classes of any row at all."""
+def suits(_: RowLoss, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether a loss over classes can be evaluated in blocks of rows: one of any row at all."""
     logits: Array = leaves[0]
-    return isinstance(rule, RowLoss) and 0 not in logits.shape
+    return 0 not in logits.shape
 
 
 def _in_place(rule: RowLoss, leaves: Leaves) -> bool:

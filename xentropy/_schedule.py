@@ -1,13 +1,15 @@
-"""Which plan a rule has where arrays can be written to: of classes, of elements, or of a head."""
+"""Which plan a rule has where arrays can be written to: by what kind of loss it is."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xentropy import _linear_plans, _pair_plans, _plans
+from xentropy import _divergence_plans, _linear_plans, _pair_plans, _plans
+from xentropy._divergence import Divergence
 from xentropy._known import Plan
 from xentropy._linear import Head, LinearLoss
 from xentropy._pair import PairLoss
+from xentropy._rows import RowLoss
 from xentropy._typing import Array
 
 # The places of the leaves whose gradients are made in the visit: of a head, and of all others.
@@ -15,9 +17,26 @@ _OF_HEAD = tuple(Head._fields.index(name) for name in _linear_plans.MOVING)
 _OF_LOGITS = (0,)
 
 
+_PLANS: tuple[tuple[type, Any], ...] = (
+    (RowLoss, _plans),
+    (LinearLoss, _linear_plans),
+    (PairLoss, _pair_plans),
+    (Divergence, _divergence_plans),
+)
+
+
+def _plans_of(rule: Any) -> Any:
+    """The module with the plans of such rules, or None."""
+    for kind, plans in _PLANS:
+        if isinstance(rule, kind):
+            return plans
+    return None
+
+
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     """Whether a rule can be visited in blocks."""
-    return any(plans.suits(rule, leaves) for plans in (_plans, _linear_plans, _pair_plans))
+    plans = _plans_of(rule)
+    return plans is not None and plans.suits(rule, leaves)
 
 
 def moving(rule: Any) -> tuple[int, ...]:
@@ -42,12 +61,6 @@ def ahead(rule: Any) -> bool:
     Those of a number can, and those of an element: they are multiplied by what it is worth.
     """
     return rule.reduction != "none" or isinstance(rule, PairLoss)
-
-
-def _plans_of(rule: Any) -> Any:
-    if _is_head(rule):
-        return _linear_plans
-    return _pair_plans if isinstance(rule, PairLoss) else _plans
 
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:

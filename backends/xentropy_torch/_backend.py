@@ -310,13 +310,12 @@ class TorchBackend(Backend):
             values, by = self.value_and_grad(spread.rule, spread.leaves, wanted, of)
             return spread.dressed(values), spread.dressed_gradients(by)
         with torch.no_grad():
-            rule = _planned(rule, leaves)
             chosen = None if torch.compiler.is_compiling() else plan(rule, leaves)
             if chosen is not None and _schedule.moves(rule, wanted):
                 into = out if out is None or _apart(out, leaves) else None
                 value, found = _schedule.loss_and_gradients(chosen, rule, leaves, wanted, out=into)
                 return (value,), _plans.written(_mutable, found, out)
-            values, gradients = super().value_and_grad(rule, leaves, wanted, of)
+            values, gradients = super().value_and_grad(_planned(rule, leaves), leaves, wanted, of)
             return values, _plans.written(_mutable, gradients, out)
 
 

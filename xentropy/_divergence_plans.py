@@ -1,0 +1,91 @@
+"""Plans of divergences that are summed up: loss and gradient are made by one visit to each block.
+
+What a mean divides by has to be known before, so its rows' masses are summed up first where targets
+tell them. What the visit to a block does is told by its rule's way in blocks, see `_by_sums`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from functools import partial
+
+from xentropy import _reduction as reduction_
+from xentropy._blocks import Block, Buffers
+from xentropy._by_rows import ByRows
+from xentropy._by_sums import in_blocks
+from xentropy._divergence import Divergence, Leaves
+from xentropy._inplace import widened
+from xentropy._known import Plan, divides_by_mass
+from xentropy._threads import share, taken
+from xentropy._typing import Array
+
+
+def suits(rule: Divergence, leaves: tuple[Array | None, ...]) -> bool:
+    """Whether a divergence is summed up, over any row at all."""
+    logits: Array = leaves[0]
+    return rule.reduction != "none" and 0 not in logits.shape
+
+
+def loss(chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...]) -> Array:
+    """The reduced loss."""
+    (losses,), left = _each(chosen, rule, leaves).forward(chosen.xp, leaves)
+    with chosen.ops.quiet():
+        how = rule.reducer(chosen.xp, leaves, left)
+        return reduction_.reduce(chosen.xp, losses, how)
+
+
+def loss_and_gradient(
+    chosen: Plan,
+    rule: Divergence,
+    leaves: tuple[Array | None, ...],
+    *,
+    bar: Array | float = 1.0,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
+    xp, each, given = chosen.xp, _each(chosen, rule, leaves), Leaves(*leaves)
+    with chosen.ops.quiet():
+        how = rule.reducer(xp, leaves, (None, _masses(each, rule, given)))
+        worth = reduction_.spread(xp, how, _number(chosen, rule, given, bar))
+        shape = tuple(given.logits.shape)
+        bars = (xp.broadcast_to(worth, shape[: rule.axis] + shape[rule.axis + 1 :]),)
+        (losses,), _, gradient = each.both(xp, leaves, bars, out)
+        return reduction_.reduce(xp, losses, how), gradient
+
+
+def _each(chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...]) -> ByRows:
+    return in_blocks(replace(rule, reduction="none"), leaves, chosen)
+
+
+def _number(chosen: Plan, rule: Divergence, leaves: Leaves, bar: Array | float) -> Array:
+    """What the loss is worth as an array."""
+    return chosen.ops.number(float(bar), chosen.ops.buffer((), rule.dtype, leaves.logits))
+
+
+def _masses(each: ByRows, rule: Divergence, leaves: Leaves) -> Array:
+    """What the targets of every row sum to, the class axis kept; 1 where nobody divides by it."""
+    ops = each.plan.ops
+    mass = ops.buffer(_shape_of_rows(rule, leaves), rule.dtype, leaves.logits)
+    if rule.targets_are == "logits" or not divides_by_mass(rule, leaves):
+        mass[...] = 1
+        return mass
+    make = partial(ops.buffer, dtype=rule.dtype, like=leaves.logits)
+
+    def work(left: deque[Block]) -> None:
+        room = Buffers(make, 1)
+        for block in taken(left):
+            given = leaves.targets[block]
+            (buffer,) = room.of(given.shape)
+            t = widened(ops, given, buffer)
+            t = ops.exp(t, out=buffer) if rule.targets_are == "log_probabilities" else t
+            ops.sum(t, rule.axis, out=mass[block])
+
+    share(work, each.cuts(leaves), each.plan.threads, ops.quiet)
+    return mass
+
+
+def _shape_of_rows(rule: Divergence, leaves: Leaves) -> tuple[int, ...]:
+    """The shape of numbers of rows, the class axis kept."""
+    shape = tuple(leaves.logits.shape)
+    return (*shape[: rule.axis], 1, *shape[rule.axis + 1 :])
