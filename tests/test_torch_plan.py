@@ -286,7 +286,7 @@ def test_a_log_softmax_does_not_judge_strange_rows(
     with xe.options(block_size=3000):
         value = xe.cross_entropy(x, labels)
     assert len(log_softmaxes) in {1, 7}
-    monkeypatch.setattr(_mutable, "log_softmax", lambda *_: None)
+    monkeypatch.setattr(_mutable, "log_softmax", lambda *_, **__: None)
     torch.testing.assert_close(xe.cross_entropy(x, labels), value, equal_nan=True)
 
 
@@ -302,11 +302,18 @@ def test_what_a_log_softmax_loses_by_its_additions(log_softmaxes: list[Any], dep
 
 
 def test_which_rows_a_log_softmax_is_taken_of(monkeypatch: Any) -> None:
-    for slow, added in ((True, 63), (False, None)):
+    for slow, labels, wide, added in (
+        (True, True, True, 63),
+        (True, False, True, 63),
+        (False, False, False, 125),
+        (False, True, False, None),
+    ):
         monkeypatch.setattr(_mutable, "slow", lambda slow=slow: slow)
-        long = _mutable.log_softmax((9, 1000), 1, torch.float32)
+        monkeypatch.setattr(_mutable, "_wide", lambda wide=wide: wide)
+        long = _mutable.log_softmax((9, 1000), 1, torch.float32, labels=labels)
         assert long == (None if added is None else (torch.log_softmax, added))
-        assert _mutable.log_softmax((9, 20, 9), 1, torch.float32) == (torch.log_softmax, 20)
+        found = _mutable.log_softmax((9, 20, 9), 1, torch.float32, labels=labels)
+        assert found == (torch.log_softmax, 20)
         for shape, axis, dtype in (
             ((9, 100), 1, torch.float32),
             ((9, 2000), 1, torch.float32),
@@ -314,7 +321,7 @@ def test_which_rows_a_log_softmax_is_taken_of(monkeypatch: Any) -> None:
             ((9, 1, 9), 1, torch.float32),
             ((9, 20, 9), 1, torch.float64),
         ):
-            assert _mutable.log_softmax(shape, axis, dtype) is None
+            assert _mutable.log_softmax(shape, axis, dtype, labels=labels) is None
 
 
 class Tagged(torch.Tensor):

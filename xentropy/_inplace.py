@@ -69,10 +69,11 @@ class Ops(Protocol):
         ...
 
     def log_softmax(
-        self, shape: tuple[int, ...], axis: int, dtype: DType
+        self, shape: tuple[int, ...], axis: int, dtype: DType, *, labels: bool
     ) -> tuple[Callable[..., Array], int] | None:
         """The log-softmax of such an array where it takes less time than exp and loses little.
 
+        Beside exp ``labels`` ask for fewer passes than probabilities do.
         It is called like `exp`, with the axis beside, and adds so many numbers one after the
         other; None where there is none.
         """

@@ -82,7 +82,7 @@ def _operation(task: Task) -> tuple[Operation, int] | None:
         return None
     if task.gradient is not None or task.leaves.where is not None or math.prod(shape) < FEW:
         return None
-    return task.plan.ops.log_softmax(shape, rule.axis, rule.dtype)
+    return task.plan.ops.log_softmax(shape, rule.axis, rule.dtype, labels=rule.hard)
 
 
 def _visit(task: Task, operation: Operation, work: Work, hands: list[Array]) -> None:

@@ -83,7 +83,7 @@ def shares(x: Array, axis: int, *, out: Array) -> None:
     """None: there is no softmax."""
 
 
-def log_softmax(shape: tuple[int, ...], axis: int, dtype: DType) -> None:
+def log_softmax(shape: tuple[int, ...], axis: int, dtype: DType, *, labels: bool) -> None:
     """None: there is none."""
 
 

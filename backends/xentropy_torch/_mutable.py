@@ -84,14 +84,12 @@ def shares(x: Array, axis: int, *, out: Array) -> Array | None:
 _LONG = 128
 # Of longer ones a log-softmax loses too much: of those along the last axis, and of the others.
 _LAST, _OTHER = 1024, 64
-# How many numbers a vector has where exp is slow.
-_LANES = 16
 
 
 def log_softmax(
-    shape: tuple[int, ...], axis: int, dtype: DType
+    shape: tuple[int, ...], axis: int, dtype: DType, *, labels: bool
 ) -> tuple[Callable[..., Array], int] | None:
-    """PyTorch's own where rows are short enough, and exp is slower along them.
+    """PyTorch's own where rows are short enough, and exp, with all it takes, is slower along them.
 
     Along the last axis as many sums as a vector has numbers are made at a time, else one number
     after the other is added. It may be written over its argument.
@@ -101,9 +99,9 @@ def log_softmax(
     count = shape[axis]
     if axis < len(shape) - 1:
         return (torch.log_softmax, count) if 1 < count <= _OTHER else None
-    if not (_LONG <= count <= _LAST and slow()):
+    if not (_LONG <= count <= _LAST and (slow() or not labels)):
         return None
-    return torch.log_softmax, -(-count // _LANES)
+    return torch.log_softmax, -(-count // (16 if _wide() else 8))
 
 
 @cache
