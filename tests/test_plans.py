@@ -76,7 +76,7 @@ def problem(shape: tuple[int, ...], axis: int, *, hard: bool) -> tuple[np.ndarra
 def as_options(framework: Framework, options: dict[str, Any]) -> dict[str, Any]:
     return {
         name: framework.array(value, "bool" if name == "where" else "float64")
-        if np.ndim(value)
+        if isinstance(value, list | np.ndarray)
         else value
         for name, value in options.items()
     }
@@ -98,6 +98,7 @@ def test_any_cut_gives_the_definition(
         monkeypatch.setattr(_inplace, "LONG", 1)
     if cut is CUTS[2]:
         monkeypatch.setattr(_direct_visits, "FEW", 0)
+        monkeypatch.setattr(_few, "FEW", 0)
     x, t = problem(shape, axis, hard=hard)
     weights = RNG.uniform(0.5, 2.0, size=rows_of(shape, axis))
     weights.flat[0] = 0.0
@@ -226,6 +227,12 @@ def bent_title(case: Any) -> str:
         {"reduction": "sum", "ignore_index": 2},
         {"reduction": "none", "temperature": 0.5},
         {"normalizer": 3.0, "temperature": 2.0},
+        {"ignore_index": 1, "class_weights": WEIGHTS},
+        {"ignore_index": 1, "reduction": "sum", "sample_weights": True},
+        {"class_weights": WEIGHTS, "sample_weights": True, "reduction": "none"},
+        {"class_weights": WEIGHTS, "sample_weights": True, "normalizer": "valid"},
+        {"ignore_index": 1, "normalizer": "valid", "temperature": 2.0},
+        {"class_weights": [0.0] * 5},
     ],
     ids=str,
 )
@@ -237,9 +244,15 @@ def test_few_logits_take_their_own_way(
     shape: tuple[int, ...],
     axis: int,
 ) -> None:
-    """What has nothing but labels, none of which is ignored, is not cut into blocks at all."""
+    """What has nothing but labels, weighed or ignored, is not cut into blocks at all."""
     loss, own, curve = case
     x, labels = problem(shape, axis, hard=True)
+    if "sample_weights" in options:
+        weights = RNG.uniform(0.5, 2.0, size=labels.shape)
+        weights.flat[-1] = 0.0
+        options = options | {"sample_weights": weights}
+    if "ignore_index" in options:
+        labels.flat[0] = options["ignore_index"]
     arrays = framework.array(x, "float64"), framework.array(labels, "int64")
 
     def exact(z: np.ndarray) -> Any:
@@ -249,13 +262,14 @@ def test_few_logits_take_their_own_way(
         raise NotImplementedError
 
     monkeypatch.setattr(_plans, "_run", refuse)
-    value, grad = framework.value_and_grad(loss, *arrays, axis=axis, **own, **options)
+    given = own | as_options(framework, options)
+    value, grad = framework.value_and_grad(loss, *arrays, axis=axis, **given)
     np.testing.assert_allclose(value, exact(x), rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(grad, oracle.gradient(exact, x), rtol=1e-7, atol=1e-9)
-    alone = loss(*arrays, axis=axis, **own, **options)
+    alone = loss(*arrays, axis=axis, **given)
     np.testing.assert_allclose(framework.numpy(alone), value, rtol=1e-15)
-    more = {"reduction": "sum", "ignore_index": int(labels.flat[0])}, {"label_smoothing": 0.1}
-    for other in more:
+    mask = framework.array([True] * 5, "bool")
+    for other in ({"where": mask}, {"label_smoothing": 0.1}):
         with pytest.raises(NotImplementedError):
             loss(*arrays, axis=axis, **own, **other)
 
