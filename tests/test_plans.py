@@ -231,7 +231,7 @@ def bent_title(case: Any) -> str:
         {"ignore_index": 1, "reduction": "sum", "sample_weights": True},
         {"class_weights": WEIGHTS, "sample_weights": True, "reduction": "none"},
         {"class_weights": WEIGHTS, "sample_weights": True, "normalizer": "valid"},
-        {"ignore_index": 1, "normalizer": "valid", "temperature": 2.0},
+        {"ignore_index": -100, "normalizer": "valid", "temperature": 2.0},
         {"class_weights": [0.0] * 5},
     ],
     ids=str,

@@ -87,8 +87,7 @@ class Buffers:
             flat, size = self._flat, math.prod(shape)
             if flat is None or flat.shape[0] < self._count * size:
                 flat = self._flat = self._make((self._count * size,))
-            starts = range(0, self._count * size, size)
-            self._found = [flat[i : i + size].reshape(shape) for i in starts]
+            self._found = list(flat[: self._count * size].reshape((self._count, *shape)))
         return self._found
 
 

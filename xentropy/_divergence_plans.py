@@ -10,13 +10,12 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 
-from xentropy import _reduction as reduction_
 from xentropy._blocks import Block, Buffers
 from xentropy._by_rows import ByRows
 from xentropy._by_sums import in_blocks
 from xentropy._divergence import Divergence, Leaves
 from xentropy._inplace import widened
-from xentropy._known import Plan, divides_by_mass
+from xentropy._known import Plan, divides_by_mass, share_of
 from xentropy._threads import share, taken
 from xentropy._typing import Array
 
@@ -29,10 +28,9 @@ def suits(rule: Divergence, leaves: tuple[Array | None, ...]) -> bool:
 
 def loss(chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...]) -> Array:
     """The reduced loss."""
-    (losses,), left = _each(chosen, rule, leaves).forward(chosen.xp, leaves)
+    (losses,), (_, mass, *_) = _each(chosen, rule, leaves).forward(chosen.xp, leaves)
     with chosen.ops.quiet():
-        how = rule.reducer(chosen.xp, leaves, left)
-        return reduction_.reduce(chosen.xp, losses, how)
+        return _reduced(chosen, losses, _divisor(chosen, rule, leaves, mass))
 
 
 def loss_and_gradient(
@@ -46,21 +44,32 @@ def loss_and_gradient(
     """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
     xp, each, given = chosen.xp, _each(chosen, rule, leaves), Leaves(*leaves)
     with chosen.ops.quiet():
-        how = rule.reducer(xp, leaves, (None, _masses(each, rule, given)))
-        worth = reduction_.spread(xp, how, _number(chosen, rule, given, bar))
-        shape = tuple(given.logits.shape)
+        divisor = _divisor(chosen, rule, leaves, _masses(each, rule, given))
+        worth, shape = share_of(xp, rule, divisor, bar), tuple(given.logits.shape)
+        worth = chosen.ops.number(worth, chosen.ops.buffer((), rule.dtype, given.logits))
         bars = (xp.broadcast_to(worth, shape[: rule.axis] + shape[rule.axis + 1 :]),)
         (losses,), _, gradient = each.both(xp, leaves, bars, out)
-        return reduction_.reduce(xp, losses, how), gradient
+        return _reduced(chosen, losses, divisor), gradient
 
 
 def _each(chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...]) -> ByRows:
     return in_blocks(replace(rule, reduction="none"), leaves, chosen)
 
 
-def _number(chosen: Plan, rule: Divergence, leaves: Leaves, bar: Array | float) -> Array:
-    """What the loss is worth as an array."""
-    return chosen.ops.number(float(bar), chosen.ops.buffer((), rule.dtype, leaves.logits))
+def _divisor(
+    chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...], mass: Array
+) -> float | None:
+    """What a mean divides by, of rows with these masses."""
+    divisor = rule.reducer(chosen.xp, leaves, (None, mass)).divisor
+    return None if divisor is None else float(divisor)
+
+
+def _reduced(chosen: Plan, losses: Array, divisor: float | None) -> Array:
+    """The sum or the mean; a mean over nothing is 0."""
+    total: Array = losses.sum()
+    if divisor is None:
+        return total
+    return chosen.ops.number(float(total) / divisor if divisor else 0.0, total)
 
 
 def _masses(each: ByRows, rule: Divergence, leaves: Leaves) -> Array:
