@@ -102,8 +102,6 @@ class ByDivergence(OfDivergence):
         seen = self._seen(x, exp, spare)
         if seen is None:
             return None
-        if work.gradient is None:  # nobody asks for the exponentials again
-            logs = exp
         (peak, rest, *_), below = seen.found, self._below(seen, spare)
         ratio = ops.subtract(self._log(given, logs), below, out=spare)
         ratio += ops.log1p(rest)
