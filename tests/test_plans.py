@@ -271,7 +271,7 @@ def test_few_logits_take_their_own_way(
     mask = framework.array([True] * 5, "bool")
     for other in ({"where": mask}, {"label_smoothing": 0.1}):
         with pytest.raises(NotImplementedError):
-            loss(*arrays, axis=axis, **own, **other)
+            loss(*arrays, axis=axis, **(given | other))
 
 
 # Losses that a link bends.
