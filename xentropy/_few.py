@@ -70,11 +70,7 @@ def visit(
         share = share_of(xp, rule, divisor, bar) / rule.temperature
         if link is not None:
             share = share * link.slope(xp, seen.surprisal, shares)
-        if weights.labels is not None:
-            share = share * weights.labels
-        direct = into.dtype == rule.dtype
-        made = _gradient(ops, seen, place, share, axis, into if direct else seen.exp)
-        return value, made if direct else ops.copy(made, out=into)
+        return value, _gradient(ops, seen, place, share, weights.labels, axis, into)
 
 
 def _labels(chosen: Plan, rule: RowLoss, leaves: Leaves) -> tuple[Array, Array | None]:
@@ -145,10 +141,18 @@ def _shares(ops: Ops, seen: Seen) -> Shares:
     return Shares(ops.exp(-seen.surprisal), ops.divide(others, total))
 
 
-def _gradient(ops: Ops, seen: Seen, place: Any, bar: Numbers, axis: int, out: Array) -> Array:
+def _gradient(
+    ops: Ops, seen: Seen, place: Any, bar: Numbers, weights: Array | None, axis: int, into: Array
+) -> Array:
     """The gradient, ``bar`` that by the losses over T: e p, and at the label (e - 1 - r) p."""
+    direct = into.dtype == seen.exp.dtype
+    bar = bar if weights is None else bar * weights
     ops.put(seen.exp, place, seen.own - seen.rest, axis)
-    return ops.multiply(seen.exp, ops.divide(bar, seen.rest + ops.ONE), out=out)
+    out = into if direct else seen.exp
+    made = ops.multiply(seen.exp, ops.divide(bar, seen.rest + ops.ONE), out=out)
+    if weights is not None:
+        made += 0.0  # of a row that weighs nothing the label's is -0
+    return made if direct else ops.copy(made, out=into)
 
 
 def _reduced(ops: Ops, rule: RowLoss, divisor: float | None, losses: Array) -> Array | None:
