@@ -272,9 +272,14 @@ def test_one_dnn_is_asked_for_where_mkl_is_slow(monkeypatch: pytest.MonkeyPatch)
 
     if _products._linear is None:
         pytest.skip("this PyTorch has no oneDNN")
+    judged = _mutable.slow.__wrapped__
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     for slow in (False, True):
         monkeypatch.setattr(_mutable, "slow", lambda slow=slow: slow)
         assert _products._quicker() == slow
     monkeypatch.setattr(torch._C, "_get_mkldnn_enabled", lambda: False)
+    assert not _products._quicker()
+    monkeypatch.setattr(torch._C, "_get_mkldnn_enabled", lambda: True)
+    monkeypatch.setattr(_mutable, "slow", judged)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert not _products._quicker()

@@ -129,8 +129,8 @@ class ByDivergence(OfDivergence):
         ops, hands = self.plan.ops, room.of(place.shape)
         (x, given), (exp, spare, logs, *_) = self._given(work, block, hands), hands
         mass = self.part(work.x, work.made[1], block)
-        found, _ = self._known(work, block, work.made[2:4])
-        bar = self._weight(work, block)
+        found, bar = self._known(work, block, work.made[2:4])
+        bar = self._weighed(work, block, bar)
         if not all(map(ops.finite, (found.peak, found.rest, mass, bar))):
             return None
         seen = Seen(x, found, exp, spare)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from functools import partial
 
-from xentropy._blocks import Block, Buffers
+from xentropy._blocks import Block
 from xentropy._by_rows import ByRows
 from xentropy._by_sums import in_blocks
 from xentropy._divergence import Divergence, Leaves
 from xentropy._inplace import widened
-from xentropy._known import Plan, divides_by_mass, share_of
+from xentropy._known import Plan, buffers, divides_by_mass, per_row, share_of
 from xentropy._threads import share, taken
 from xentropy._typing import Array
 
@@ -75,14 +74,13 @@ def _reduced(chosen: Plan, losses: Array, divisor: float | None) -> Array:
 def _masses(each: ByRows, rule: Divergence, leaves: Leaves) -> Array:
     """What the targets of every row sum to, the class axis kept; 1 where nobody divides by it."""
     ops = each.plan.ops
-    mass = ops.buffer(_shape_of_rows(rule, leaves), rule.dtype, leaves.logits)
+    mass = per_row(each.plan, rule, leaves)
     if rule.targets_are == "logits" or not divides_by_mass(rule, leaves):
         mass[...] = 1
         return mass
-    make = partial(ops.buffer, dtype=rule.dtype, like=leaves.logits)
 
     def work(left: deque[Block]) -> None:
-        room = Buffers(make, 1)
+        room = buffers(each.plan, rule, leaves, 1)
         for block in taken(left):
             given = leaves.targets[block]
             (buffer,) = room.of(given.shape)
@@ -92,9 +90,3 @@ def _masses(each: ByRows, rule: Divergence, leaves: Leaves) -> Array:
 
     share(work, each.cuts(leaves), each.plan.threads, ops.quiet)
     return mass
-
-
-def _shape_of_rows(rule: Divergence, leaves: Leaves) -> tuple[int, ...]:
-    """The shape of numbers of rows, the class axis kept."""
-    shape = tuple(leaves.logits.shape)
-    return (*shape[: rule.axis], 1, *shape[rule.axis + 1 :])

@@ -220,22 +220,22 @@ def mass_of(chosen: Plan, t: Coefficients, axis: int, *, out: Array) -> None:
         chosen.ops.copy(_stats.mass(chosen.xp, t, axis), out=out)
 
 
-def per_row(chosen: Plan, rule: RowLoss, leaves: Leaves) -> Array:
+def per_row(chosen: Plan, rule: RowLoss | Divergence, leaves: Any) -> Array:
     """Room for one number per row."""
     return _room(chosen, rule, leaves, _row_shape(rule, leaves))
 
 
-def buffers(chosen: Plan, rule: RowLoss, leaves: Leaves, count: int) -> Buffers:
+def buffers(chosen: Plan, rule: RowLoss | Divergence, leaves: Any, count: int) -> Buffers:
     """So many buffers of a thread."""
     return Buffers(partial(_room, chosen, rule, leaves), count)
 
 
-def _room(chosen: Plan, rule: RowLoss, leaves: Leaves, shape: tuple[int, ...]) -> Array:
+def _room(chosen: Plan, rule: RowLoss | Divergence, leaves: Any, shape: tuple[int, ...]) -> Array:
     """An array of no particular values in the dtype that is computed in."""
     return chosen.ops.buffer(shape, rule.dtype, leaves.logits)
 
 
-def _row_shape(rule: RowLoss, leaves: Leaves) -> tuple[int, ...]:
+def _row_shape(rule: RowLoss | Divergence, leaves: Any) -> tuple[int, ...]:
     """The shape of what has one number per row."""
     shape = leaves.logits.shape
     return (*shape[: rule.axis], 1, *shape[rule.axis + 1 :])
