@@ -2,8 +2,8 @@
 
 d is (m - x) / T. Where t is 0 its logarithm is taken of the smallest number beside it, which the
 product with 0 takes away again: to any other t that adds nothing, or its last place. The gradient
-is that of cross-entropy, w p - t, times the weight of the row. Rows that are not finite, targets
-that are logits, and what is masked are left to the rule.
+is that of cross-entropy, w p - t, times the weight of the row. A class may be out where t is 0.
+Other rows that are not finite, and targets that are logits, are left to the rule.
 """
 
 from __future__ import annotations
@@ -66,18 +66,15 @@ class ByDivergence(OfDivergence):
     HANDS: ClassVar[int] = 5
 
     @staticmethod
-    def takes(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
+    def takes(rule: Any, _: tuple[Array | None, ...]) -> bool:
         """Whether a rule is one of these."""
-        if type(rule) is not Divergence or rule.targets_are == "logits":
-            return False
-        return Leaves(*leaves).where is None
+        return type(rule) is Divergence and rule.targets_are != "logits"
 
-    def _given(self, work: Work, block: Block, room: list[Array]) -> tuple[Array, Array]:
-        """The logits and the targets of a block, widened into the last two buffers."""
-        given = Leaves(*work.leaves)
-        x, t = given.logits[block], given.targets[block]
-        ops = self.plan.ops
-        return widened(ops, x, room[3]), widened(ops, t, room[4])
+    def _given(self, work: Work, block: Block, room: list[Array]) -> tuple[Array | None, Array]:
+        """The logits and the targets of a block, in the last two buffers unless as they are."""
+        t = Leaves(*work.leaves).targets[block]
+        x = self._entries(work, block, room[3], room[1])
+        return x, widened(self.plan.ops, t, room[4])
 
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         made = self._made(work, block, room)
@@ -106,11 +103,20 @@ class ByDivergence(OfDivergence):
         ratio = ops.subtract(self._log(given, logs), below, out=spare)
         ratio += ops.log1p(rest)
         t = self._probabilities(given, logs)
-        divergence = ops.sum(ops.multiply(ratio, t, out=ratio), axis)
+        divergence = self._total(ops.multiply(ratio, t, out=ratio), t)
         if not ops.finite(divergence):
             return None
         value, mass = self._loss(work, block, divergence), ops.sum(t, axis)
         return Made((value, divergence, mass, peak, rest), seen, t)
+
+    def _total(self, terms: Array, t: Array) -> Array:
+        """The sum of t log(t / p), of which that of a class that is out is 0, if its t is."""
+        ops, axis = self.plan.ops, self.rule.axis
+        total = ops.sum(terms, axis)
+        # A t below 0 has no logarithm, and no divergence.
+        if ops.finite(total) or not ops.smallest(t) >= 0:
+            return total
+        return ops.sum(ops.no_nan(terms), axis)
 
     def _probabilities(self, given: Array, room: Array) -> Array:
         logs = self.rule.targets_are == "log_probabilities"
@@ -131,11 +137,13 @@ class ByDivergence(OfDivergence):
         mass = self.part(work.x, work.made[1], block)
         found, bar = self._known(work, block, work.made[2:4])
         bar = self._weighed(work, block, bar)
-        if not all(map(ops.finite, (found.peak, found.rest, mass, bar))):
+        if x is None or not all(map(ops.finite, (found.peak, found.rest, mass, bar))):
             return None
         seen = Seen(x, found, exp, spare)
         self._exp(self._below(seen, exp), seen)
-        return self._gradient_of(seen, self._probabilities(given, logs), mass, bar, place)
+        made = self._gradient_of(seen, self._probabilities(given, logs), mass, bar, place)
+        mask = self._mask(work, block)  # what has a target there diverges, but is a constant
+        return made if mask is None else ops.multiply(made, mask, out=made)
 
     def _gradient_of(self, seen: Seen, t: Array, mass: Array, bar: Array, place: Array) -> Array:
         """The gradient of cross-entropy, over the exponentials or in its place."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from xentropy._blocks import Block, Buffers
@@ -76,11 +76,35 @@ class ByLogits(OfDivergence):
     # The ratio.
 
     def _ratio(self, work: Work, block: Block, room: Buffers, left: Arrays) -> Ratio | None:
-        """log(t / p), if all logits are finite; ``left`` is what an earlier visit has found."""
+        """log(t / p), if all logits that count are; ``left`` is what an earlier visit has found."""
         ops, given = self.plan.ops, Leaves(*work.leaves)
-        p, t, log, one, other, *wide = room.of(given.logits[block].shape)
-        x = widened(ops, given.logits[block], wide[0])
-        y = widened(ops, given.targets[block], wide[1])
+        hands = room.of(given.logits[block].shape)
+        x = widened(ops, given.logits[block], hands[5])
+        y = widened(ops, given.targets[block], hands[6])
+        ratio = self._compared(x, y, hands, left)
+        if ratio is not None:
+            return ratio
+        x, y = (
+            ops.at_least(z, self._least, out=hand) for z, hand in ((x, hands[5]), (y, hands[6]))
+        )
+        ratio = self._compared(x, y, hands, left)
+        return ratio if ratio is not None and self._counts(ratio) else None
+
+    @cached_property
+    def _least(self) -> float:
+        """What stands for -inf where a class may be out of both sides, or of the teacher's."""
+        return -float(self.plan.xp.finfo(self.rule.dtype).max) / 8
+
+    def _counts(self, ratio: Ratio) -> bool:
+        """Whether no row is out, and no class that a teacher has is."""
+        ops, least = self.plan.ops, self._least
+        peaks = (ops.smallest(side.peak) for side in ratio.sides)
+        most = ops.extremes(ratio.log)[1] * self.temperature
+        return all(peak > least for peak in peaks) and most < -least / 2
+
+    def _compared(self, x: Array, y: Array, hands: list[Array], left: Arrays) -> Ratio | None:
+        """log(t / p), if it is finite."""
+        ops, (p, t, log, one, other, *_) = self.plan.ops, hands
         mine, theirs = self._side(x, p, one, left[:2]), self._side(y, t, one, left[2:])
         if mine is None or theirs is None:
             return None
@@ -170,6 +194,8 @@ class ByLogits(OfDivergence):
             near += coefficient
         for factor in (log, log, ratio.t, small):
             near *= factor
+        # Far ones may be infinite, times 0.
+        near = ops.no_nan(near)
         far = ratio.spare  # t l, as `_far` has left it
         far += ratio.excess
         far *= ~small

@@ -65,7 +65,7 @@ class BySigmoids(ByRows):
     def _log(self, x: Array, out: Array, room: Array, spare: Array) -> Array | None:
         """min(x, 0) - log1p(e^-|x|); None where an entry is not finite."""
         ops = self.plan.ops
-        up = ops.above(x, out=out)
+        up = ops.at_least(x, 0.0, out=out)
         down = ops.subtract(x, up, out=room)
         tail = ops.exp(ops.subtract(down, up, out=out), out=out)
         out = ops.subtract(down, log1p_many(ops, tail, spare), out=out)

@@ -14,16 +14,18 @@ from xentropy._by_divergence import ByDivergence
 from xentropy._by_logits import ByLogits
 from xentropy._by_maps import ByMaps
 from xentropy._by_rows import Arrays, ByRows, Work, class_axis
+from xentropy._by_scores import ByScores
 from xentropy._by_sigmoids import BySigmoids
 from xentropy._known import Plan
 from xentropy._maps import LogSumExp, Softmax
 from xentropy._plans import smaller
+from xentropy._score import RowScore
 from xentropy._typing import Array, Namespace
 
 # In fewer entries operations cost more than what they do, and blocks would only be more of them.
 FEW = 1 << 16
 # Of these an operation in place costs less than one that makes an array, however few they are.
-_SHORT = (Softmax, LogSumExp)
+_SHORT = ((Softmax, ByMaps), (LogSumExp, ByMaps), (RowScore, ByScores))
 
 
 def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
@@ -31,14 +33,16 @@ def suits(rule: Any, leaves: tuple[Array | None, ...]) -> bool:
     x: Array = leaves[0]
     if class_axis(rule, x) is None or 0 in x.shape or x.ndim == 0:
         return False
-    return math.prod(x.shape) >= FEW or (type(rule) in _SHORT and ByMaps.takes(rule, leaves))
+    if math.prod(x.shape) >= FEW:
+        return True
+    return any(type(rule) is kind and way.takes(rule, leaves) for kind, way in _SHORT)
 
 
 def in_blocks(rule: Any, leaves: tuple[Array | None, ...], plan: Plan) -> ByRows:
     """A rule that `suits`, evaluated in blocks: in place where that is known how to."""
     if getattr(rule, "reduction", "none") != "none":
         return BySums(rule, plan)
-    for way in (ByMaps, BySigmoids, ByDivergence):
+    for way in (ByMaps, ByScores, BySigmoids, ByDivergence):
         if way.takes(rule, leaves):
             return way(rule, plan)
     if ByLogits.takes(rule, leaves):

@@ -15,11 +15,12 @@ from functools import partial
 from xentropy import _direct
 from xentropy._blocks import Block, blocks
 from xentropy._direct import Range, Sums
+from xentropy._inplace import widened
 from xentropy._known import buffers, cut, per_row
 from xentropy._rows import Leaves
 from xentropy._threads import share, taken
 from xentropy._typing import Array
-from xentropy._visits import Task, part, row_labels, scores_of
+from xentropy._visits import Task, part, row_labels
 
 # In calls of fewer logits a pass takes less time than a look at some rows.
 FEW = 1 << 14
@@ -79,7 +80,7 @@ def _visit_blocks(task: Task, own: Array, others: Array, left: deque[Block]) -> 
         whole = into is not None and into.dtype == task.rule.dtype
         buffer = into if whole else room.of(leaves.logits.shape)[0]
         label, sums = row_labels(task, block, buffer), Sums(own[block], others[block])
-        scores = scores_of(task, leaves, buffer)
+        scores = widened(ops, leaves.logits, buffer)
         _direct.visit(ops, scores, label, axis, buffer=buffer, sums=sums)
         if into is not None:
             factor = part(task.rows.mass, block) * part(task.bar, block)

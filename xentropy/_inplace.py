@@ -13,7 +13,8 @@ and that buffer into the gradient. Nothing is looked at twice that need not be:
   beside the label's distance from the top, which is part of the loss, and beside 1, which is part
   of what the probabilities divide by.
 
-Infinities and NaN are left to `_stats`: they show in the loss of a row, which is not finite then.
+A class may be out, at -inf, if it has no coefficient: 0 times its infinity is 0. All other
+infinities and NaN are left to `_stats`: they show in the loss of a row, which is not finite then.
 """
 
 from __future__ import annotations
@@ -49,8 +50,12 @@ class Ops(Protocol):
         """x - a * b, where x lies; a spare buffer may be written to."""
         ...
 
-    def above(self, x: Array, *, out: Array) -> Array:
-        """max(x, 0), NaN where x is."""
+    def at_least(self, x: Array, least: float, *, out: Array) -> Array:
+        """max(x, least), NaN where x is."""
+        ...
+
+    def no_nan(self, x: Array) -> Array:
+        """0 where x is NaN, where it lies."""
         ...
 
     def exp(self, x: Array, *, out: Array | None = None) -> Array:
@@ -265,12 +270,26 @@ def _exponentials(
     below = beneath(ops, scores, peak, temperature, out=buffer)
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = gap_of(ops, below, t, axis, spare)
+    if gap is not None and not ops.finite(gap):
+        gap = _gap_beside_holes(ops, below, t, axis, spare, gap)
     return peak, depth, gap, exp_below(ops, below, peak, out=below)
 
 
 def widened(ops: Ops, x: Array, buffer: Array) -> Array:
     """Entries in the dtype of a buffer, which is written to only where theirs is another."""
     return x if x.dtype == buffer.dtype else ops.copy(x, out=buffer)
+
+
+def masked(ops: Ops, x: Array, mask: Array, *, out: Array, spare: Array) -> Array:
+    """Entries with -inf where the mask is False: less 1 / 1 - 1 elsewhere, and 1 / 0 - 1 there.
+
+    The spare buffer is written to if the mask has an entry for each of its own.
+    """
+    own = mask.shape != spare.shape
+    bars = ops.buffer(mask.shape, spare.dtype, spare) if own else spare
+    bars = ops.reciprocal(ops.copy(mask, out=bars), out=bars)
+    bars -= ops.ONE
+    return ops.subtract(widened(ops, x, out), bars, out=out)
 
 
 def beneath(ops: Ops, scores: Array, peak: Array, temperature: float, *, out: Array) -> Array:
@@ -333,6 +352,25 @@ def gap_of(ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | No
         return ops.sum(below, axis) * -others
     gap = ops.sum(ops.multiply(below, others, out=spare), axis)
     return ops.multiply(gap, -ops.ONE, out=gap)
+
+
+def _gap_beside_holes(
+    ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None, gap: Array
+) -> Array:
+    """The same where classes are out: what has no coefficient adds nothing."""
+    others = _others(t)
+    if not (hasattr(others, "shape") and ops.finite(others)):
+        return gap
+    gap, _ = sum_beside_holes(ops, ops.multiply(below, others, out=spare), axis)
+    return ops.multiply(gap, -ops.ONE, out=gap)
+
+
+def sum_beside_holes(ops: Ops, products: Array, axis: int) -> tuple[Array, bool]:
+    """The sum of products, and whether some are of 0 and an infinity: these are 0 from then on."""
+    total = ops.sum(products, axis)
+    if ops.finite(total):
+        return total, False
+    return ops.sum(ops.no_nan(products), axis), True
 
 
 def _others(t: Coefficients) -> Numbers:

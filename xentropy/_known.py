@@ -128,10 +128,11 @@ def _weighted(
     targets = rule.targets(xp, leaves, like, labels)
     scale = _targets.row_scale(xp, targets)
     t = _targets.coefficients(xp, targets, scale)
-    if leaves.class_weights is None:
-        t, mass = t._replace(weights=None), scale
-    else:
-        mass = _stats.mass(xp, t, rule.axis)
+    mass = scale if leaves.class_weights is None else _stats.mass(xp, t, rule.axis)
+    if not by_class(leaves):
+        t = t._replace(weights=None)
+    elif isinstance(scale, float) and hasattr(t.spread, "shape"):  # one mask tells of all rows
+        t = t._replace(spread=float(xp.reshape(t.spread, ())))
     divisor = _divisor(chosen.xp, rule, leaves, mass, scale)
     if leaves.alpha is not None:  # then there is no smoothing, see `_plans`
         on = rule.balanced(xp, leaves, t).on
@@ -151,6 +152,11 @@ def _divisor(
     kept = _stats.counted(xp, scale, scale) if by_scale else None
     divisor = rule.reducer(xp, leaves, mass, kept).divisor
     return None if divisor is None else float(divisor)
+
+
+def by_class(leaves: Leaves) -> bool:
+    """Whether what labels or probabilities weigh is not the same for all classes."""
+    return leaves.class_weights is not None or leaves.where is not None
 
 
 def _own(xp: Namespace, t: Coefficients) -> Numbers:

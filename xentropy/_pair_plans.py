@@ -247,7 +247,7 @@ def _of_logits(task: Task, x: Array, hands: Hands) -> None:
     ops, bent = task.each.plan.ops, task.rule.link is not None
     _, _, off_exp, on_exp, yes, no, tail, total, spare = hands
     x = widened(ops, x, tail)
-    up = ops.above(x, out=no)
+    up = ops.at_least(x, 0.0, out=no)
     down = ops.subtract(x, up, out=yes)
     if not (bent or task.gradient is not None):
         tail = ops.exp(ops.subtract(down, up, out=tail), out=tail)

@@ -56,13 +56,15 @@ def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
     """Whether blocks can be visited in place: a loss of logits.
 
     With a link, which alpha never comes without, only labels: then one surprisal of a row counts.
-    With a mask only labels as well: in place, 0 times the infinity of a class that takes no part is
-    NaN. Any other loss is visited in the general form, block by block.
+    Smoothed labels not with a mask of every entry, which would make coefficients of all of them.
+    Any other loss is visited in the general form, block by block.
     """
     if rule.source != "logits":
         return False
-    labels_alone = rule.hard and rule.label_smoothing == 0
-    return labels_alone or (rule.link is None and leaves.where is None)
+    if rule.hard and rule.label_smoothing == 0:
+        return True
+    mask = leaves.where
+    return rule.link is None and not (rule.hard and mask is not None and mask.ndim > 1)
 
 
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:

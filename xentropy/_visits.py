@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from xentropy import _inplace
 from xentropy._blocks import Block, Buffers, blocks
 from xentropy._inplace import Found, Numbers, Rows
-from xentropy._known import Plan, buffers, coefficients_of, cut, mass_of, per_row
+from xentropy._known import Plan, buffers, by_class, coefficients_of, cut, mass_of, per_row
 from xentropy._rows import Leaves, RowLoss
-from xentropy._stats import Coefficients
+from xentropy._stats import Coefficients, along
 from xentropy._threads import share, taken
 from xentropy._typing import Array
 
@@ -129,13 +129,13 @@ def _visit(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -
     ops, rule, (buffer, spare, *more) = task.plan.ops, task.rule, room
     if task.gradient is None and not more:
         spare = buffer
-    rows, scores = rows_in(task, leaves, block, room), scores_of(task, leaves, buffer)
+    rows, scores = rows_in(task, leaves, block, room), scores_of(task, leaves, *room[:2])
     known: dict[str, Any] = {"axis": rule.axis, "temperature": rule.temperature}
     seen = _inplace.visit(ops, scores, rows.t, **known, buffer=buffer, spare=spare)
     if seen is None:
         return None
     found, sharp = seen
-    if leaves.where is not None and not ops.finite(found.depth):
+    if leaves.where is not None and rule.hard and not ops.finite(found.depth):
         return None  # a label's class takes no part, and its gradient is 0
     if task.gradient is not None:
         _write(task, leaves, block, room, found, rows, sharp=sharp)
@@ -183,11 +183,15 @@ def _visit_any(task: Task, leaves: Leaves, block: Block | None) -> Array:
     return visit.left.losses
 
 
-def scores_of(task: Task, leaves: Leaves, buffer: Array) -> Array:
-    """The logits of a block in the compute dtype, capped and masked."""
-    if task.rule.softcap is not None or leaves.where is not None:
-        return task.rule.scores(task.plan.xp, leaves)
-    return _inplace.widened(task.plan.ops, leaves.logits, buffer)
+def scores_of(task: Task, leaves: Leaves, buffer: Array, spare: Array) -> Array:
+    """The logits of a block in the compute dtype, capped and masked; into the buffers if at all."""
+    xp, ops = task.plan.xp, task.plan.ops
+    if task.rule.softcap is not None:
+        return task.rule.scores(xp, leaves)
+    if leaves.where is None:
+        return _inplace.widened(ops, leaves.logits, buffer)
+    mask = along(xp, leaves.where, leaves.logits.ndim, task.rule.axis)
+    return _inplace.masked(ops, leaves.logits, mask, out=buffer, spare=spare)
 
 
 def row_labels(task: Task, block: Block | None, buffer: Array) -> Array:
@@ -204,7 +208,7 @@ def rows_in(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) 
     t = coefficients_of(task.plan, task.rule, leaves, room[-1])
     if not task.weighed:
         mass_of(task.plan, t, task.rule.axis, out=rows.mass)
-    return rows._replace(t=t if leaves.class_weights is not None else t._replace(weights=None))
+    return rows._replace(t=t if by_class(leaves) else t._replace(weights=None))
 
 
 def _rows_of(rows: Rows, block: Block | None) -> Rows:

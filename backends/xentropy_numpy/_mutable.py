@@ -70,9 +70,15 @@ def _by_rows(operation: Any, a: Array, b: Any, out: Array | None) -> Array:
         np.setbufsize(before)
 
 
-def above(x: Array, *, out: Array) -> Array:
-    """max(x, 0)."""
-    return np.maximum(x, 0, out=out)
+def at_least(x: Array, least: float, *, out: Array) -> Array:
+    """max(x, least)."""
+    return np.maximum(x, least, out=out)
+
+
+def no_nan(x: Array) -> Array:
+    """0 where it is NaN, where it lies."""
+    np.copyto(x, 0, where=np.isnan(x))
+    return x
 
 
 def exp_below(x: Array, peak: Array, *, out: Array) -> None:

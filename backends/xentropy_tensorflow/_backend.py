@@ -127,7 +127,8 @@ class TensorFlowBackend(Backend):
         outside = not _schedule.moves(rule, wanted) or watched(*leaves)
         chosen = None if outside else plan(rule, leaves)
         if not isinstance(chosen, _eager.Visit):
-            return super().value_and_grad(rule, leaves, wanted, of)
+            rows = _eager.rows_and_gradients(rule, leaves, wanted, of)
+            return super().value_and_grad(rule, leaves, wanted, of) if rows is None else rows
         value, gradients = _eager.loss_and_gradients(chosen, leaves, wanted)
         return (value,), gradients
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from xentropy import _schedule
-from xentropy._backend import Rule
+from xentropy._backend import Rule, ones_of
 from xentropy._by_sums import suits
 from xentropy._dispatch import backend_of
 from xentropy._known import Plan
@@ -153,6 +153,21 @@ def pulled(
     seen, left = _views(leaves), tuple(map(view, residuals))
     made = _in_blocks(rule, seen).pullback(np, seen, left, _views(bars), wanted)
     return tensor(made[0], leaves[0])
+
+
+def rows_and_gradients(
+    rule: Any, leaves: tuple[Array | None, ...], wanted: tuple[bool, ...], of: int
+) -> tuple[tuple[Array, ...], tuple[Array | None, ...]] | None:
+    """Values of such rows and the gradient of one by the first leaf, if no other is wanted."""
+    if True in wanted[1:] or not wanted[0] or watched(*leaves):
+        return None
+    seen = observed(rule, leaves)
+    if seen is None:
+        return None
+    values, residuals = seen
+    bars = ones_of(xp, rule, values, of)
+    gradient = pulled(rule, leaves, residuals, bars, wanted)
+    return values, (gradient, *(None for _ in wanted[1:]))
 
 
 def _by_rows(rule: Any, leaves: tuple[Array | None, ...]) -> bool:

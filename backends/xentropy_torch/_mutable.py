@@ -50,9 +50,14 @@ def less(x: Array, a: Any, b: Any, *, spare: Array | None) -> Array:  # noqa: AR
     return x.sub_(a, alpha=b) if isinstance(b, float) else x.addcmul_(a, b, value=-1)
 
 
-def above(x: Array, *, out: Array) -> Array:
-    """max(x, 0)."""
-    return torch.clamp(x, min=0, out=out)
+def at_least(x: Array, least: float, *, out: Array) -> Array:
+    """max(x, least)."""
+    return torch.clamp(x, min=least, out=out)
+
+
+def no_nan(x: Array) -> Array:
+    """0 where it is NaN, where it lies."""
+    return torch.nan_to_num(x, nan=0.0, posinf=math.inf, neginf=-math.inf, out=x)
 
 
 def exp_below(x: Array, peak: Array, *, out: Array) -> Array | None:

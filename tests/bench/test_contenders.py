@@ -181,7 +181,7 @@ def memory(backend, asked, tmp_path):
     """The records of a process of its own: in this one a call finds what others have freed."""
     if peak.lacking():
         pytest.skip(peak.lacking())
-    left = run.run_one(run.Job("measured", backend), asked, tmp_path, lambda job, line: None)
+    left = run.run_one(run.Job("measured", backend), asked, tmp_path, lambda *_: None)
     assert "death" not in left, left
     return left["cells"]
 
