@@ -81,11 +81,11 @@ class ByLogits(OfDivergence):
         hands = room.of(given.logits[block].shape)
         x = widened(ops, given.logits[block], hands[5])
         y = widened(ops, given.targets[block], hands[6])
-        ratio = self._compared(x, y, hands, left)
-        if ratio is not None:
-            return ratio
+        if ops.finite(x) and ops.finite(y):
+            return self._compared(x, y, hands, left)
         x, y = (
-            ops.at_least(z, self._least, out=hand) for z, hand in ((x, hands[5]), (y, hands[6]))
+            ops.at_least(z, self._least, out=hand)
+            for z, hand in zip((x, y), hands[5:], strict=True)
         )
         ratio = self._compared(x, y, hands, left)
         return ratio if ratio is not None and self._counts(ratio) else None

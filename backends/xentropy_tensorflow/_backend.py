@@ -99,6 +99,8 @@ class TensorFlowBackend(Backend):
             still = tuple(None if leaf is None else tf.stop_gradient(leaf) for leaf in leaves)
         if chosen is None:
             values, residuals = _eager.observed(rule, leaves) or rule.forward(xp, still)
+            if tf.executing_eagerly() and not watched(*leaves):
+                return values
         else:
             value, residuals = _graph.observe(chosen, leaves)
             values = (value,)
