@@ -11,6 +11,7 @@ import pytest
 
 import xentropy as xe
 from xentropy import _inplace
+from xentropy._by_maps import ByMaps
 
 torch = pytest.importorskip("torch")
 from xentropy_torch import _backend, _mutable  # noqa: E402
@@ -476,3 +477,79 @@ def test_narrow_gradients_are_not_copied_at_the_labels(dtype: Any) -> None:
         xe.value_and_grad(xe.cross_entropy)(x, labels, out=x)
     largest = max(event.self_cpu_memory_usage for event in profile.events())
     assert largest < x.nbytes / 2
+
+
+# A softmax that nobody differentiates.
+
+
+def softmax_of(x: Any, axis: int, temperature: float = 1.0) -> np.ndarray:
+    """The definition, in long double."""
+    wide = x.detach().double().numpy().astype(np.longdouble) / temperature
+    exp = np.exp(wide - wide.max(axis, keepdims=True))
+    return exp / exp.sum(axis, keepdims=True)
+
+
+@pytest.fixture
+def visits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An entry for every block of rows that is visited."""
+    inner, seen = ByMaps._values, []
+
+    def noted(*args: Any) -> Any:
+        seen.append(1)
+        return inner(*args)
+
+    monkeypatch.setattr(ByMaps, "_values", noted)
+    return seen
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((32, 10), 1), ((7,), 0), ((3, 1024), -1), ((2, 64, 5), 1)]
+)
+def test_a_softmax_alone_is_one_operation(
+    visits: list[int], shape: tuple[int, ...], axis: int, dtype: Any
+) -> None:
+    torch.manual_seed(2)
+    x = torch.randn(shape, dtype=dtype) * 3
+    near = {torch.float32: 3e-6, torch.float64: 1e-14}[dtype]
+    np.testing.assert_allclose(xe.softmax(x, axis=axis), softmax_of(x, axis), rtol=near)
+    assert not visits
+
+
+def test_a_softmax_with_a_gradient_is_visited(visits: list[int]) -> None:
+    x = torch.randn(32, 10).requires_grad_()
+    np.testing.assert_allclose(xe.softmax(x).detach(), softmax_of(x, 1), rtol=3e-6)
+    assert visits
+    visits.clear()
+    with torch.no_grad():
+        np.testing.assert_allclose(xe.softmax(x), softmax_of(x, 1), rtol=3e-6)
+    assert not visits
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((3, 1025), {}), ((2, 65, 5), {"axis": 1}), ((3, 7), {"temperature": 2.0})],
+    ids=["long rows", "long rows within", "a temperature"],
+)
+def test_others_are_visited(visits: list[int], shape: Any, options: dict[str, Any]) -> None:
+    """PyTorch adds up what lies apart, and along long rows, with errors that show."""
+    x = torch.randn(shape)
+    wanted = softmax_of(x, options.get("axis", -1), options.get("temperature", 1.0))
+    np.testing.assert_allclose(xe.softmax(x, **options), wanted, rtol=3e-6)
+    assert visits
+
+
+def test_half_types_are_rounded_once(visits: list[int]) -> None:
+    x = torch.randn(8, 50).to(torch.bfloat16)
+    found = xe.softmax(x)
+    assert torch.equal(found, torch.from_numpy(softmax_of(x, 1).astype("f4")).to(torch.bfloat16))
+    assert visits
+
+
+def test_rows_that_are_not_finite_are_ours() -> None:
+    """One +inf takes all; PyTorch has NaN there."""
+    x = torch.tensor([[1.0, math.inf, 0.0], [0.0, 0.0, -math.inf], [-math.inf] * 3])
+    found = xe.softmax(x)
+    assert torch.isnan(torch.softmax(x, -1)[0]).all()
+    assert found[:2].tolist() == [[0, 1, 0], [0.5, 0.5, 0]]
+    assert torch.isnan(found[2]).all()

@@ -48,6 +48,17 @@ class ByMaps(ByShares):
 
     # Values.
 
+    def alone(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> Arrays:
+        """A softmax in one operation, where a framework has one that loses no more than a visit."""
+        x: Array = leaves[0]
+        rule = self.rule
+        plain = type(rule) is Softmax and leaves[1] is None
+        if plain and not rule.log and rule.temperature == 1.0 and x.dtype == rule.dtype:
+            made = self.plan.ops.softmax(x, rule.axis)
+            if made is not None:
+                return (made,)
+        return super().alone(xp, leaves)
+
     def _values(self, work: Work, block: Block, places: Arrays, room: Buffers) -> Arrays | None:
         exp, spare, _, own = room.of(work.x[block].shape)
         x = self._entries(work, block, own, spare)

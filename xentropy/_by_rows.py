@@ -92,6 +92,10 @@ class ByRows(Around):
             return self.rule.forward(xp, leaves, again=True)  # type: ignore[no-any-return]
         return self._observed(xp, leaves)
 
+    def alone(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> Arrays:
+        """The values, where nobody asks for a gradient."""
+        return self.forward(xp, leaves)[0]
+
     def _observed(self, xp: Namespace, leaves: tuple[Array | None, ...]) -> tuple[Arrays, Arrays]:
         with self.plan.ops.quiet():
             values, left = self._room(xp, leaves)

@@ -14,7 +14,7 @@ from xentropy._by_rows import ByRows
 from xentropy._by_sums import in_blocks
 from xentropy._divergence import Divergence, Leaves
 from xentropy._inplace import widened
-from xentropy._known import Plan, buffers, divides_by_mass, per_row, share_of
+from xentropy._known import Plan, buffers, divided, divides_by_mass, per_row, share_of
 from xentropy._threads import share, taken
 from xentropy._typing import Array
 
@@ -29,7 +29,7 @@ def loss(chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...]) -> Ar
     """The reduced loss."""
     (losses,), (_, mass, *_) = _each(chosen, rule, leaves).forward(chosen.xp, leaves)
     with chosen.ops.quiet():
-        return _reduced(chosen, losses, _divisor(chosen, rule, leaves, mass))
+        return divided(chosen.ops, losses.sum(), _divisor(chosen, rule, leaves, mass), 0.0)
 
 
 def loss_and_gradient(
@@ -48,7 +48,7 @@ def loss_and_gradient(
         worth = chosen.ops.number(worth, chosen.ops.buffer((), rule.dtype, given.logits))
         bars = (xp.broadcast_to(worth, shape[: rule.axis] + shape[rule.axis + 1 :]),)
         (losses,), _, gradient = each.both(xp, leaves, bars, out)
-        return _reduced(chosen, losses, divisor), gradient
+        return divided(chosen.ops, losses.sum(), divisor, 0.0), gradient
 
 
 def _each(chosen: Plan, rule: Divergence, leaves: tuple[Array | None, ...]) -> ByRows:
@@ -61,14 +61,6 @@ def _divisor(
     """What a mean divides by, of rows with these masses."""
     divisor = rule.reducer(chosen.xp, leaves, (None, mass)).divisor
     return None if divisor is None else float(divisor)
-
-
-def _reduced(chosen: Plan, losses: Array, divisor: float | None) -> Array:
-    """The sum or the mean; a mean over nothing is 0."""
-    total: Array = losses.sum()
-    if divisor is None:
-        return total
-    return chosen.ops.number(float(total) / divisor if divisor else 0.0, total)
 
 
 def _masses(each: ByRows, rule: Divergence, leaves: Leaves) -> Array:

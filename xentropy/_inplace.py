@@ -84,6 +84,13 @@ class Ops(Protocol):
         """
         ...
 
+    def softmax(self, x: Array, axis: int) -> Array | None:
+        """A new softmax of finite entries in one operation, or None.
+
+        A row of +inf may have one; what it has, one operation does not say.
+        """
+        ...
+
     def expm1(self, x: Array) -> Array:
         """exp(x) - 1."""
         ...

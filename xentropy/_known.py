@@ -103,6 +103,16 @@ def plain_divisor(rule: RowLoss, leaves: Leaves) -> float | None:
     return float(math.prod(leaves.targets.shape) if count is None else count)
 
 
+def divided(ops: Ops, total: Array, divisor: float | None, empty: float) -> Array:
+    """A sum over what a mean divides by, if it is one; ``empty`` of nothing.
+
+    A framework's own division takes longer, and rounds the divisor.
+    """
+    if divisor is None:
+        return total
+    return ops.number(float(total) / divisor if divisor else empty, total)
+
+
 def share_of(xp: Namespace, rule: Any, divisor: float | None, bar: Numbers) -> Numbers:
     """The gradient by every row's loss, given that by the reduced one: one number, or one for each.
 

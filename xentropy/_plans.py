@@ -13,7 +13,7 @@ from typing import Any
 from xentropy import _direct_visits, _few, _log_softmax
 from xentropy._blocks import Block, blocks
 from xentropy._inplace import Ops
-from xentropy._known import Plan, divides_by_mass, known, share_of, sized
+from xentropy._known import Plan, divided, divides_by_mass, known, share_of, sized
 from xentropy._options import current
 from xentropy._rows import Leaves, RowLoss
 from xentropy._threads import cpus
@@ -159,8 +159,4 @@ def _reduced(
     """The reduced loss, of losses or of their total."""
     if rule.reduction == "none":
         return chosen.xp.squeeze(losses, axis=rule.axis)
-    summed: Array = losses.sum() if total is None else total
-    if divisor is None:
-        return summed
-    # A framework's own division takes longer, and rounds the divisor.
-    return chosen.ops.number(float(summed) / divisor if divisor else rule.empty, summed)
+    return divided(chosen.ops, losses.sum() if total is None else total, divisor, rule.empty)

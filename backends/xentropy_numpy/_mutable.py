@@ -89,6 +89,10 @@ def shares(x: Array, axis: int, *, out: Array) -> None:
     """None: there is no softmax."""
 
 
+def softmax(x: Array, axis: int) -> None:
+    """None: there is none."""
+
+
 def log_softmax(shape: tuple[int, ...], axis: int, dtype: DType, *, labels: bool) -> None:
     """None: there is none."""
 

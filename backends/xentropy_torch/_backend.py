@@ -11,6 +11,7 @@ import torch
 
 from xentropy import _errors, _fused, _plans, _schedule
 from xentropy._backend import Backend, Rule
+from xentropy._by_rows import ByRows
 from xentropy._by_sums import in_blocks, suits
 from xentropy._known import Plan
 from xentropy._options import Options, current
@@ -289,7 +290,11 @@ class TorchBackend(Backend):
         if compiling and not again and _fused.suits(rule, leaves):
             rule = _fused.Fused(cast("RowLoss", rule), _INDUCTOR)
         if True not in asked or (again and compiling):
-            return rule.forward(xp, leaves, again=again)[0]
+            if isinstance(rule, ByRows):
+                values: tuple[Array, ...] = rule.alone(xp, leaves)
+            else:
+                values = rule.forward(xp, leaves, again=again)[0]
+            return values
         attached = _Attached if compiling else _AttachedBothWays
         outputs: tuple[Array, ...] = attached.apply(rule, *leaves)
         return outputs[: len(rule.outputs) + len(rule.others)]

@@ -91,6 +91,15 @@ _LONG = 128
 _LAST, _OTHER = 1024, 64
 
 
+def softmax(x: Array, axis: int) -> Array | None:
+    """PyTorch's own, of rows so short that its sums lose little; None if it is NaN somewhere."""
+    last = axis in (-1, x.ndim - 1)
+    if x.shape[axis] > (_LAST if last else _OTHER):
+        return None
+    made = torch.softmax(x, axis, out=result(x))
+    return made if finite(made) else None
+
+
 def log_softmax(
     shape: tuple[int, ...], axis: int, dtype: DType, *, labels: bool
 ) -> tuple[Callable[..., Array], int] | None:
