@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xentropy import _direct_visits, _few, _log_softmax
+from xentropy import _direct_visits, _few, _log_softmax, _picked
 from xentropy._blocks import Block, blocks
-from xentropy._inplace import Ops
+from xentropy._inplace import Numbers, Ops
 from xentropy._known import Plan, divided, divides_by_mass, known, share_of, sized
 from xentropy._options import current
 from xentropy._rows import Leaves, RowLoss
@@ -67,10 +67,19 @@ def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
     return rule.link is None and not (rule.hard and mask is not None and mask.ndim > 1)
 
 
+def _at_once(
+    chosen: Plan, rule: RowLoss, leaves: Leaves, bar: Numbers, out: Array | None
+) -> tuple[Array, Array | None] | None:
+    """The loss and its gradient where that takes no blocks: few logits, or one entry of a row."""
+    if _picked.suits(rule, leaves):
+        return _picked.visit(chosen, rule, leaves, bar, out)
+    return _few.visit(chosen, rule, leaves, bar, out)
+
+
 def loss(chosen: Plan, rule: Any, leaves: tuple[Array | None, ...]) -> Array:
     """The reduced loss."""
     given = Leaves(*leaves)
-    found = _few.visit(chosen, rule, given, None, None)
+    found = _at_once(chosen, rule, given, None, None)
     return _run(chosen, rule, given, None, None) if found is None else found[0]
 
 
@@ -84,9 +93,9 @@ def loss_and_gradient(
 ) -> tuple[Array, Array]:
     """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
     given = Leaves(*leaves)
-    found = _few.visit(chosen, rule, given, bar, out)
-    if found is not None:
-        return found
+    found = _at_once(chosen, rule, given, bar, out)
+    if found is not None and found[1] is not None:
+        return found[0], found[1]
     gradient = chosen.ops.result(given.logits) if out is None else out
     return _run(chosen, rule, given, bar, gradient, over=out is not None), gradient
 

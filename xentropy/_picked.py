@@ -1,0 +1,71 @@
+"""Losses of labels by probabilities as given: of every row one entry counts, and has a gradient.
+
+Nothing is normalized, so no other entry is read: with q = -log p of the label the loss is t f(q),
+its gradient by log p is -t f'(q) at the label, and 0 elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xentropy import _stats
+from xentropy._inplace import Numbers
+from xentropy._known import Plan, divided, known, share_of
+from xentropy._rows import Leaves, RowLoss
+from xentropy._typing import Array
+
+
+def suits(rule: RowLoss, leaves: Leaves) -> bool:
+    """Whether a loss is one of labels alone, by probabilities as given or their logarithms."""
+    plain = rule.softcap is None and rule.z_loss == 0 and rule.label_smoothing == 0
+    return rule.source != "logits" and rule.hard and plain and leaves.where is None
+
+
+def visit(
+    chosen: Plan, rule: RowLoss, leaves: Leaves, bar: Numbers, out: Array | None
+) -> tuple[Array, Array | None]:
+    """The reduced loss, and ``bar`` times its gradient if that is not None."""
+    (xp, ops, *_), given = chosen, leaves.logits
+    with ops.quiet():
+        rows, _, divisor = known(chosen, rule, leaves, (), in_place=True)
+        place = ops.place(given.shape, ops.index(rows.t.label), rule.axis)
+        own = xp.astype(ops.pick(given, place, rule.axis), rule.dtype)
+        surprisal = -(xp.log(own) if rule.source == "probabilities" else own)
+        value = _reduced(chosen, rule, divisor, _losses(xp, rule, rows.t.on, surprisal))
+        if bar is None:
+            return value, None
+        slopes = _slopes(xp, rule, rows.t.on, surprisal, own)
+        slopes = slopes * share_of(xp, rule, divisor, bar)
+        gradient = ops.result(given) if out is None else out
+        gradient[...] = 0
+        ops.put(gradient, place, xp.astype(slopes, gradient.dtype), rule.axis)
+        return value, gradient
+
+
+def _losses(xp: Any, rule: RowLoss, on: Numbers, surprisal: Array) -> Array:
+    """t f(q) of every row; what loses nothing loses 0, and not -0."""
+    bent = surprisal if rule.link is None else rule.link.value(xp, surprisal)
+    return _weighed(xp, on, bent) + 0.0
+
+
+def _slopes(xp: Any, rule: RowLoss, on: Numbers, surprisal: Array, own: Array) -> Array:
+    """The gradient of every row by what is given of its label."""
+    slope = xp.ones_like(surprisal)
+    slope = slope if rule.link is None else rule.link.slope(xp, surprisal)
+    slope = 0.0 - _weighed(xp, on, slope)
+    return _stats.times(xp, slope, 1 / own) if rule.source == "probabilities" else slope
+
+
+def _weighed(xp: Any, on: Numbers, value: Array) -> Array:
+    """t times a value, 0 where t is."""
+    if isinstance(on, float):
+        if on == 1.0:
+            return value
+        on = xp.zeros_like(value) + on
+    return _stats.times(xp, on, value)
+
+
+def _reduced(chosen: Plan, rule: RowLoss, divisor: float | None, losses: Array) -> Array:
+    if rule.reduction == "none":
+        return chosen.ops.squeeze(losses, rule.axis)
+    return divided(chosen.ops, losses.sum(), divisor, rule.empty)
