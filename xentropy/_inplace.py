@@ -352,7 +352,7 @@ def _but_top(ops: Ops, exp: Array, axis: int, spare: Array | None) -> tuple[Arra
 
 def gap_of(ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None) -> Array | None:
     """The sum of t_j (m - x_j) / T over the coefficients but for the label's own."""
-    others = _others(t)
+    others = others_of(t)
     if others is None:
         return None
     if t.weights is None and t.dense is None:
@@ -365,7 +365,7 @@ def _gap_beside_holes(
     ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None, gap: Array
 ) -> Array:
     """The same where classes are out: what has no coefficient adds nothing."""
-    others = _others(t)
+    others = others_of(t)
     if not (hasattr(others, "shape") and ops.finite(others)):
         return gap
     gap, _ = sum_beside_holes(ops, ops.multiply(below, others, out=spare), axis)
@@ -380,7 +380,7 @@ def sum_beside_holes(ops: Ops, products: Array, axis: int) -> tuple[Array, bool]
     return ops.sum(ops.no_nan(products), axis), True
 
 
-def _others(t: Coefficients) -> Numbers:
+def others_of(t: Coefficients) -> Numbers:
     """The coefficients but for the label's own: of every entry, or a number for all of a row."""
     share = t.spread if t.weights is None or t.spread is None else t.spread * t.weights
     if t.dense is None or share is None:
@@ -472,7 +472,7 @@ def gradient(
     probabilities t are taken off e - t first, then t r: that does not cancel.
     """
     bar = bar / temperature
-    z, others = _lse_weight(ops, found, rows, temperature), _others(rows.t)
+    z, others = _lse_weight(ops, found, rows, temperature), others_of(rows.t)
     p = found.rest + ops.ONE
     p = ops.reciprocal(p, out=p)
     if sharp and rows.t.dense is not None:

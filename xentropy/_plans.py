@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xentropy import _direct_visits, _few, _log_softmax, _picked
+from xentropy import _direct_visits, _few, _given, _log_softmax, _picked
 from xentropy._blocks import Block, blocks
 from xentropy._inplace import Numbers, Ops
 from xentropy._known import Plan, divided, divides_by_mass, known, share_of, sized
@@ -53,14 +53,14 @@ def suits(_: RowLoss, leaves: tuple[Array | None, ...]) -> bool:
 
 
 def _in_place(rule: RowLoss, leaves: Leaves) -> bool:
-    """Whether blocks can be visited in place: a loss of logits.
+    """Whether blocks can be visited in place: a loss of logits, or a plain one of what is given.
 
     With a link, which alpha never comes without, only labels: then one surprisal of a row counts.
     Smoothed labels not with a mask of every entry, which would make coefficients of all of them.
     Any other loss is visited in the general form, block by block.
     """
     if rule.source != "logits":
-        return False
+        return _given.suits(rule, leaves)
     if rule.hard and rule.label_smoothing == 0:
         return True
     mask = leaves.where

@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 from typing import Any, NamedTuple
 
-from xentropy import _inplace
+from xentropy import _given, _inplace
 from xentropy._blocks import Block, Buffers, blocks
 from xentropy._inplace import Found, Numbers, Rows
 from xentropy._known import Plan, buffers, by_class, coefficients_of, cut, mass_of, per_row
@@ -127,6 +127,8 @@ def _visit(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -
     None where it holds NaN or an infinity that the visit cannot take; then nothing is written.
     """
     ops, rule, (buffer, spare, *more) = task.plan.ops, task.rule, room
+    if rule.source != "logits":
+        return _visit_given(task, leaves, block, room)
     if task.gradient is None and not more:
         spare = buffer
     rows, scores = rows_in(task, leaves, block, room), scores_of(task, leaves, *room[:2])
@@ -140,6 +142,16 @@ def _visit(task: Task, leaves: Leaves, block: Block | None, room: list[Array]) -
     if task.gradient is not None:
         _write(task, leaves, block, room, found, rows, sharp=sharp)
     return found
+
+
+def _visit_given(
+    task: Task, leaves: Leaves, block: Block | None, room: list[Array]
+) -> Found | None:
+    """The same of probabilities as given."""
+    rows = rows_in(task, leaves, block, room)
+    into, bar = part(task.gradient, block), part(task.bar, block)
+    gap = _given.visit(task.plan.ops, task.rule, leaves.logits, rows.t, bar, into, room)
+    return None if gap is None else Found(None, task.plan.ops.zeros(gap), None, gap)
 
 
 def _write(
