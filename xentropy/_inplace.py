@@ -251,14 +251,17 @@ def visit(
     be the same where there are none and nobody wants the exponentials. None where a row holds NaN
     or an infinity that cannot be taken here: it makes r NaN, or the sum of t_j (m - x_j).
     """
-    peak, depth, gap, exp = _exponentials(ops, scores, t, axis, temperature, buffer, spare)
+    made = _exponentials(ops, scores, t, axis, temperature, buffer, spare)
+    if made is None:
+        return None
+    peak, depth, gap, exp = made
     apart = depth is not None and scores.shape[axis] >= LONG
     if apart:
         rest = _but_label(ops, exp, depth, t, axis)
         least = ops.smallest(rest)
     else:
         rest, least = _but_top(ops, exp, axis, spare)
-    if math.isnan(least) or not (gap is None or ops.finite(gap)):
+    if math.isnan(least):
         return None
     return Found(peak, rest, depth, gap), not apart and least < 2
 
@@ -271,14 +274,19 @@ def _exponentials(
     temperature: float,
     buffer: Array,
     spare: Array | None,
-) -> tuple[Array, Array | None, Array | None, Array]:
-    """The maxima, how far labels lie below, the gap of other coefficients, the exponentials."""
+) -> tuple[Array, Array | None, Array | None, Array] | None:
+    """The maxima, how far labels lie below, the gap of other coefficients, the exponentials.
+
+    None where that gap is not finite.
+    """
     peak = ops.max(scores, axis)
     below = beneath(ops, scores, peak, temperature, out=buffer)
     depth = None if t.on is None else ops.pick(below, t.label, axis)
     gap = gap_of(ops, below, t, axis, spare)
     if gap is not None and not ops.finite(gap):
-        gap = _gap_beside_holes(ops, below, t, axis, spare, gap)
+        gap = _gap_beside_holes(ops, below, t, axis, spare)
+        if gap is None:
+            return None
     return peak, depth, gap, exp_below(ops, below, peak, out=below)
 
 
@@ -362,14 +370,14 @@ def gap_of(ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | No
 
 
 def _gap_beside_holes(
-    ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None, gap: Array
-) -> Array:
-    """The same where classes are out: what has no coefficient adds nothing."""
+    ops: Ops, below: Array, t: Coefficients, axis: int, spare: Array | None
+) -> Array | None:
+    """The same where classes are out: what has no coefficient adds nothing. None if others do."""
     others = others_of(t)
     if not (hasattr(others, "shape") and ops.finite(others)):
-        return gap
+        return None
     gap, _ = sum_beside_holes(ops, ops.multiply(below, others, out=spare), axis)
-    return ops.multiply(gap, -ops.ONE, out=gap)
+    return ops.multiply(gap, -ops.ONE, out=gap) if ops.finite(gap) else None
 
 
 def sum_beside_holes(ops: Ops, products: Array, axis: int) -> tuple[Array, bool]:
