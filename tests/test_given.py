@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from harness import Framework
 from test_by_rows import CUTS
+from test_options import as_arrays
 
 import xentropy as xe
 from xentropy import _visits
@@ -68,13 +69,6 @@ def arrays(framework: Framework, name: str, p: np.ndarray, t: np.ndarray, dtype:
     return [framework.array(given, dtype), framework.array(t, dtype)]
 
 
-def options_of(framework: Framework, options: dict[str, Any], dtype: str) -> dict[str, Any]:
-    return {
-        key: framework.array(value, dtype) if isinstance(value, np.ndarray) else value
-        for key, value in options.items()
-    }
-
-
 @pytest.mark.usefixtures("never")
 @cuts
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -85,7 +79,7 @@ def test_loss_and_gradient(
 ) -> None:
     loss, own = KINDS[name]
     given = arrays(framework, name, P, T, dtype)
-    options = own | options_of(framework, how, dtype)
+    options = own | as_arrays(framework, how, dtype)
     wanted, slopes = definition(name, P, T, how)
     near = {"rtol": 1e-12 if dtype == "float64" else 1e-5, "atol": 1e-15}
     with xe.options(**cut):
@@ -108,7 +102,7 @@ def test_smoothing(framework: Framework, name: str, cut: Any) -> None:
     wanted, slopes = definition(name, p, T, how)
     with xe.options(**cut):
         found = framework.value_and_grad(
-            loss, *given, **own, **options_of(framework, how, "float64")
+            loss, *given, **own, **as_arrays(framework, how, "float64")
         )
     for made, exact in zip(found, (wanted, slopes), strict=True):
         np.testing.assert_allclose(made, exact, rtol=1e-12, atol=1e-15)

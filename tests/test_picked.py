@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import Framework
+from test_options import as_arrays
 
 import xentropy as xe
 from xentropy import _visits
@@ -89,13 +90,6 @@ def arrays(framework: Framework, name: str, dtype: str) -> tuple[Any, Any]:
     return framework.array(given, dtype), framework.array(LABELS, "int64")
 
 
-def options_of(framework: Framework, how: dict[str, Any], dtype: str) -> dict[str, Any]:
-    return {
-        key: framework.array(value, dtype) if isinstance(value, np.ndarray) else value
-        for key, value in how.items()
-    }
-
-
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("name", KINDS)
@@ -104,7 +98,7 @@ def test_loss_and_gradient(
 ) -> None:
     loss, own, _, _ = KINDS[name]
     given = arrays(framework, name, dtype)
-    options = own | options_of(framework, how, dtype)
+    options = own | as_arrays(framework, how, dtype)
     exact = framework.numpy(given[0]).astype(float)
     exact = exact if name == "nll" else np.log(exact)
     value, gradient = definition(name, exact, how)

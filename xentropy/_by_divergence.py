@@ -135,8 +135,7 @@ class ByDivergence(OfDivergence):
         ops, hands = self.plan.ops, room.of(place.shape)
         (x, given), (exp, spare, logs, *_) = self._given(work, block, hands), hands
         mass = self.part(work.x, work.made[1], block)
-        found, bar = self._known(work, block, work.made[2:4])
-        bar = self._weighed(work, block, bar)
+        found, bar = self._known(work, block, work.made[2:4]), self._weight(work, block)
         if x is None or not all(map(ops.finite, (found.peak, found.rest, mass, bar))):
             return None
         seen = Seen(x, found, exp, spare)

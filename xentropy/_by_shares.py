@@ -86,15 +86,14 @@ class ByShares(ByRows):
 
     def _again(self, work: Work, block: Block, room: Buffers) -> Seen | None:
         """A block whose exponentials are still to be made, as an earlier visit has found it."""
-        peak, rest = (self.part(work.x, array, block) for array in work.made[:2])
         exp, spare, _, own = room.of(work.x[block].shape)
         x = self._entries(work, block, own, spare)
-        return None if x is None else Seen(x, Found(peak, rest, None, None), exp, spare)
+        return None if x is None else Seen(x, self._known(work, block, work.made[:2]), exp, spare)
 
-    def _known(self, work: Work, block: Block, left: Arrays) -> tuple[Found, Array]:
-        """What an earlier visit has left of a block, m and r, and the gradient by its values."""
+    def _known(self, work: Work, block: Block, left: Arrays) -> Found:
+        """What an earlier visit has left of a block: m and r."""
         peak, rest = (self.part(work.x, array, block) for array in left)
-        return Found(peak, rest, None, None), self._bar(work, block)
+        return Found(peak, rest, None, None)
 
     def _bar(self, work: Work, block: Block) -> Array:
         """The gradient by the values of a block, the class axis kept."""

@@ -15,8 +15,8 @@ from xentropy._typing import Array
 
 def suits(rule: RowLoss, leaves: Leaves) -> bool:
     """Whether it is such a loss, neither bent nor masked; one of labels is `_picked`."""
-    plain = rule.link is None and rule.softcap is None and rule.z_loss == 0
-    return rule.source != "logits" and not rule.hard and plain and leaves.where is None
+    plain = rule.link is None and leaves.where is None
+    return rule.source != "logits" and not rule.hard and plain
 
 
 def visit(

@@ -376,7 +376,7 @@ def _gap_beside_holes(
     others = others_of(t)
     if not (hasattr(others, "shape") and ops.finite(others)):
         return None
-    gap, _ = sum_beside_holes(ops, ops.multiply(below, others, out=spare), axis)
+    gap = ops.sum(ops.no_nan(ops.multiply(below, others, out=spare)), axis)
     return ops.multiply(gap, -ops.ONE, out=gap) if ops.finite(gap) else None
 
 

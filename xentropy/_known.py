@@ -113,6 +113,19 @@ def divided(ops: Ops, total: Array, divisor: float | None, empty: float) -> Arra
     return ops.number(float(total) / divisor if divisor else empty, total)
 
 
+def reduced(
+    chosen: Plan,
+    rule: RowLoss,
+    divisor: float | None,
+    losses: Array,
+    total: Array | None = None,
+) -> Array:
+    """The reduced loss, of losses or of their total."""
+    if rule.reduction == "none":
+        return chosen.ops.squeeze(losses, rule.axis)
+    return divided(chosen.ops, losses.sum() if total is None else total, divisor, rule.empty)
+
+
 def share_of(xp: Namespace, rule: Any, divisor: float | None, bar: Numbers) -> Numbers:
     """The gradient by every row's loss, given that by the reduced one: one number, or one for each.
 

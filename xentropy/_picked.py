@@ -10,15 +10,15 @@ from typing import Any
 
 from xentropy import _stats
 from xentropy._inplace import Numbers
-from xentropy._known import Plan, divided, known, share_of
+from xentropy._known import Plan, known, reduced, share_of
 from xentropy._rows import Leaves, RowLoss
 from xentropy._typing import Array
 
 
 def suits(rule: RowLoss, leaves: Leaves) -> bool:
     """Whether a loss is one of labels alone, by probabilities as given or their logarithms."""
-    plain = rule.softcap is None and rule.z_loss == 0 and rule.label_smoothing == 0
-    return rule.source != "logits" and rule.hard and plain and leaves.where is None
+    labels = rule.hard and rule.label_smoothing == 0
+    return rule.source != "logits" and labels and leaves.where is None
 
 
 def visit(
@@ -31,7 +31,7 @@ def visit(
         place = ops.place(given.shape, ops.index(rows.t.label), rule.axis)
         own = xp.astype(ops.pick(given, place, rule.axis), rule.dtype)
         surprisal = -(xp.log(own) if rule.source == "probabilities" else own)
-        value = _reduced(chosen, rule, divisor, _losses(xp, rule, rows.t.on, surprisal))
+        value = reduced(chosen, rule, divisor, _losses(xp, rule, rows.t.on, surprisal))
         if bar is None:
             return value, None
         slopes = _slopes(xp, rule, rows.t.on, surprisal, own)
@@ -63,9 +63,3 @@ def _weighed(xp: Any, on: Numbers, value: Array) -> Array:
             return value
         on = xp.zeros_like(value) + on
     return _stats.times(xp, on, value)
-
-
-def _reduced(chosen: Plan, rule: RowLoss, divisor: float | None, losses: Array) -> Array:
-    if rule.reduction == "none":
-        return chosen.ops.squeeze(losses, rule.axis)
-    return divided(chosen.ops, losses.sum(), divisor, rule.empty)

@@ -13,7 +13,7 @@ from typing import Any
 from xentropy import _direct_visits, _few, _given, _log_softmax, _picked
 from xentropy._blocks import Block, blocks
 from xentropy._inplace import Numbers, Ops
-from xentropy._known import Plan, divided, divides_by_mass, known, share_of, sized
+from xentropy._known import Plan, divides_by_mass, known, reduced, share_of, sized
 from xentropy._options import current
 from xentropy._rows import Leaves, RowLoss
 from xentropy._threads import cpus
@@ -94,8 +94,8 @@ def loss_and_gradient(
     """The reduced loss, and bar times its gradient by the logits; ``out`` may be the logits."""
     given = Leaves(*leaves)
     found = _at_once(chosen, rule, given, bar, out)
-    if found is not None and found[1] is not None:
-        return found[0], found[1]
+    if found is not None:
+        return found
     gradient = chosen.ops.result(given.logits) if out is None else out
     return _run(chosen, rule, given, bar, gradient, over=out is not None), gradient
 
@@ -138,7 +138,7 @@ def _run(
         losses = _losses(task, cuts, in_place=in_place) if total is None else None
         if not weighed and divides_by_mass(rule, leaves):
             divisor = float(rows.mass.sum())
-        return _reduced(chosen, rule, divisor, losses, total)
+        return reduced(chosen, rule, divisor, losses, total)
 
 
 def _losses(task: Task, cuts: tuple[Block, ...], *, in_place: bool) -> Array:
@@ -160,12 +160,3 @@ def _parts(rule: RowLoss, gradient: Array | None, *, in_place: bool) -> int:
     if not (in_place and rule.of_labels):
         return 4
     return 1 if gradient is not None and gradient.dtype == rule.dtype else 2
-
-
-def _reduced(
-    chosen: Plan, rule: RowLoss, divisor: float | None, losses: Array, total: Array | None
-) -> Array:
-    """The reduced loss, of losses or of their total."""
-    if rule.reduction == "none":
-        return chosen.xp.squeeze(losses, axis=rule.axis)
-    return divided(chosen.ops, losses.sum() if total is None else total, divisor, rule.empty)
