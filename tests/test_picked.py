@@ -192,3 +192,15 @@ def test_a_mask_goes_another_way(framework: Framework, monkeypatch: pytest.Monke
     value, grad = framework.value_and_grad(xe.nll_loss, *given, where=mask, reduction="none")
     np.testing.assert_allclose(value, np.where(LABELS == 4, math.inf, -LOG_P[range(8), LABELS]))
     np.testing.assert_array_equal(grad, np.where(LABELS == 4, 0, -np.eye(5)[:, LABELS]).T)
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["probabilities", "logits"])
+def test_a_balance_of_0(framework: Framework, given: bool) -> None:
+    """It has no loss and no gradient, though the label has no probability."""
+    x = np.array([[-math.inf, 0.0, 1.0], [0.5, 2.0, 0.25]])
+    first = np.exp(x) / np.exp(x).sum(1, keepdims=True) if given else x
+    arrays = framework.array(first, "float64"), framework.array(np.array([0, 1]), "int64")
+    how = {"alpha": 0.0, "reduction": "none", "from_logits": not given}
+    value, grad = framework.value_and_grad(xe.focal_loss, *arrays, **how)
+    assert value.tolist() == [0.0, 0.0]
+    assert not grad.any()

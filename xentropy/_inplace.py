@@ -424,7 +424,7 @@ def losses(
     if curve is None:
         value = _straight(ops, tail, found, rows)
     else:
-        value = _own(ops, curve(tail - found.depth), rows.t.on)
+        value = own_of(ops, curve(tail - found.depth), rows.t.on)
     if rows.z is None:
         return value
     lse = found.peak / temperature + tail
@@ -435,15 +435,17 @@ def _straight(ops: Ops, tail: Array, found: Found, rows: Rows) -> Array:
     """w log1p(r) + g of every row."""
     value = tail if is_one(rows.mass) else tail * rows.mass
     if found.depth is not None:
-        value = value - _own(ops, found.depth, rows.t.on)
+        value = value - own_of(ops, found.depth, rows.t.on)
     if found.gap is not None:
         value += found.gap
     return value
 
 
-def _own(ops: Ops, value: Array, on: Numbers) -> Array:
+def own_of(ops: Ops, value: Array, on: Numbers) -> Array:
     """The label's share, t times a value of its own, 0 where it has no weight."""
     if isinstance(on, float):
+        if on == 0.0:
+            return ops.zeros(value)
         return value if on == 1.0 else value * on
     return ops.where(on == 0, ops.zeros(value), value * on)
 

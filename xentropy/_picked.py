@@ -6,10 +6,8 @@ its gradient by log p is -t f'(q) at the label, and 0 elsewhere.
 
 from __future__ import annotations
 
-from typing import Any
-
 from xentropy import _stats
-from xentropy._inplace import Numbers
+from xentropy._inplace import Numbers, own_of
 from xentropy._known import Plan, known, reduced, share_of
 from xentropy._rows import Leaves, RowLoss
 from xentropy._typing import Array
@@ -31,10 +29,10 @@ def visit(
         place = ops.place(given.shape, ops.index(rows.t.label), rule.axis)
         own = xp.astype(ops.pick(given, place, rule.axis), rule.dtype)
         surprisal = -(xp.log(own) if rule.source == "probabilities" else own)
-        value = reduced(chosen, rule, divisor, _losses(xp, rule, rows.t.on, surprisal))
+        value = reduced(chosen, rule, divisor, _losses(chosen, rule, rows.t.on, surprisal))
         if bar is None:
             return value, None
-        slopes = _slopes(xp, rule, rows.t.on, surprisal, own)
+        slopes = _slopes(chosen, rule, rows.t.on, surprisal, own)
         slopes = slopes * share_of(xp, rule, divisor, bar)
         gradient = ops.result(given) if out is None else out
         gradient[...] = 0
@@ -42,24 +40,16 @@ def visit(
         return value, gradient
 
 
-def _losses(xp: Any, rule: RowLoss, on: Numbers, surprisal: Array) -> Array:
+def _losses(chosen: Plan, rule: RowLoss, on: Numbers, surprisal: Array) -> Array:
     """t f(q) of every row; what loses nothing loses 0, and not -0."""
-    bent = surprisal if rule.link is None else rule.link.value(xp, surprisal)
-    return _weighed(xp, on, bent) + 0.0
+    bent = surprisal if rule.link is None else rule.link.value(chosen.xp, surprisal)
+    return own_of(chosen.ops, bent, on) + 0.0
 
 
-def _slopes(xp: Any, rule: RowLoss, on: Numbers, surprisal: Array, own: Array) -> Array:
+def _slopes(chosen: Plan, rule: RowLoss, on: Numbers, surprisal: Array, own: Array) -> Array:
     """The gradient of every row by what is given of its label."""
+    xp = chosen.xp
     slope = xp.ones_like(surprisal)
     slope = slope if rule.link is None else rule.link.slope(xp, surprisal)
-    slope = 0.0 - _weighed(xp, on, slope)
+    slope = 0.0 - own_of(chosen.ops, slope, on)
     return _stats.times(xp, slope, 1 / own) if rule.source == "probabilities" else slope
-
-
-def _weighed(xp: Any, on: Numbers, value: Array) -> Array:
-    """t times a value, 0 where t is."""
-    if isinstance(on, float):
-        if on == 1.0:
-            return value
-        on = xp.zeros_like(value) + on
-    return _stats.times(xp, on, value)
